@@ -1,0 +1,6 @@
+//! prewarm makes the next CI image build a cache hit.
+//!
+//! This library is the program's own; it makes no promise of a stable API.
+
+pub mod config;
+pub mod error;

@@ -1,0 +1,2 @@
+//! The `prewarm` program.
+fn main() {}
