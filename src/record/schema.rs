@@ -1,0 +1,83 @@
+//! The database's shape, version by version.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+/// Statements that lead from each version (`PRAGMA user_version`, the index) to the next. Only ever appended to.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+
+    CREATE TABLE inputs (recipe TEXT PRIMARY KEY, document TEXT NOT NULL, stored_at INTEGER NOT NULL);
+    CREATE INDEX inputs_stored_at ON inputs (stored_at);
+
+    CREATE TABLE bases (
+        reference TEXT NOT NULL,
+        platform TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        checked_at INTEGER NOT NULL,
+        PRIMARY KEY (reference, platform)
+    );
+
+    -- AUTOINCREMENT: a number is never given twice, so a warm that was trimmed is not mistaken for another.
+    CREATE TABLE warms (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        repository TEXT NOT NULL,
+        target TEXT NOT NULL,
+        platform TEXT NOT NULL,
+        commit_id TEXT,
+        tree TEXT NOT NULL,
+        source TEXT NOT NULL,
+        key TEXT,
+        recipe TEXT NOT NULL,
+        cache TEXT,
+        branch TEXT,
+        builder TEXT NOT NULL,
+        buildkit TEXT NOT NULL,
+        started_at INTEGER NOT NULL,
+        pid INTEGER NOT NULL,
+        process_started TEXT NOT NULL,
+        outcome TEXT,
+        finished_at INTEGER,
+        exported_bytes INTEGER,
+        cache_digest TEXT,
+        tags TEXT,
+        error TEXT,
+        inputs TEXT
+    );
+    CREATE INDEX warms_repository ON warms (repository);
+    CREATE INDEX warms_target ON warms (repository, target, platform);
+    CREATE INDEX warms_key ON warms (key);
+
+    CREATE TABLE steps (
+        warm INTEGER NOT NULL REFERENCES warms (id) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        cached INTEGER NOT NULL,
+        started_ms INTEGER NOT NULL,
+        duration_ms INTEGER NOT NULL,
+        error TEXT,
+        PRIMARY KEY (warm, position)
+    ) WITHOUT ROWID;
+"];
+
+/// The version that this program writes.
+#[expect(
+    clippy::cast_possible_wrap,
+    reason = "there are few versions, and `try_from` is not const"
+)]
+pub(super) const CURRENT: i64 = MIGRATIONS.len() as i64;
+
+/// The version of an open database; 0 for an empty one.
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Brings a database of an older version to [`CURRENT`], in one transaction.
+pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let from = usize::try_from(version(&transaction)?).unwrap_or(0);
+    for migration in MIGRATIONS.iter().skip(from) {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "user_version", CURRENT)?;
+    transaction.commit()
+}
