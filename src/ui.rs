@@ -1,0 +1,244 @@
+//! What people see. These are the only files that print: results go to standard output, everything else to standard
+//! error.
+//!
+//! Text from outside (build output, names, messages) never drives the terminal: see [`text::clean`].
+
+mod board;
+mod event;
+mod failure;
+mod history;
+mod json;
+mod paint;
+mod plain;
+mod summary;
+mod terminal;
+#[cfg(test)]
+mod tests;
+pub mod text;
+
+use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
+
+use console::Term;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::error::{Error, Kind, Remedy};
+use crate::record::HistoryRow;
+
+pub use event::{Event, StepState};
+pub use summary::{CiVerdict, Summary, TargetSummary, Verdict};
+
+use paint::Paint;
+use plain::Plain;
+use terminal::{Size, Terminal};
+
+type Writer = Box<dyn Write + Send>;
+
+/// How progress, warnings and errors are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Lines that change in place.
+    Terminal {
+        /// Whether colors are welcome.
+        color: bool,
+    },
+    /// A line for each event that matters, without control characters.
+    Plain,
+    /// A JSON object for each event, on a line of its own; results are JSON too.
+    Json,
+}
+
+/// What decides how things are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings<'a> {
+    /// `--json` was given.
+    pub json: bool,
+    /// Standard output is a terminal.
+    pub stdout_terminal: bool,
+    /// Standard error is a terminal.
+    pub stderr_terminal: bool,
+    /// The variable `NO_COLOR`; any value but an empty one counts (<https://no-color.org>).
+    pub no_color: Option<&'a str>,
+    /// The variable `TERM`.
+    pub term: Option<&'a str>,
+}
+
+/// How things are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// On standard error.
+    pub mode: Mode,
+    /// Whether results on standard output are colored.
+    pub color_results: bool,
+}
+
+impl Look {
+    /// Decides how things are shown.
+    #[must_use]
+    pub fn choose(surroundings: &Surroundings<'_>) -> Self {
+        let color =
+            surroundings.no_color.is_none_or(str::is_empty) && surroundings.term != Some("dumb");
+        let mode = if surroundings.json {
+            Mode::Json
+        } else if surroundings.stderr_terminal && surroundings.term != Some("dumb") {
+            Mode::Terminal { color }
+        } else {
+            Mode::Plain
+        };
+        Self {
+            mode,
+            color_results: color && surroundings.stdout_terminal && !surroundings.json,
+        }
+    }
+}
+
+/// A result that could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output")]
+pub struct OutputError(#[from] io::Error);
+
+impl Remedy for OutputError {
+    fn kind(&self) -> Kind {
+        Kind::Environment
+    }
+}
+
+/// Shows things. Shared between tasks; each call is shown as a whole.
+pub struct Ui {
+    look: Look,
+    results: Mutex<Writer>,
+    progress: Progress,
+}
+
+enum Progress {
+    Terminal(Terminal),
+    Plain(Mutex<(Writer, Plain)>),
+    Json(Mutex<Writer>),
+}
+
+impl Ui {
+    /// On the process's standard output and standard error.
+    #[must_use]
+    pub fn stdio(look: Look) -> Self {
+        let terminal = Term::stderr();
+        Self::new(
+            look,
+            Box::new(io::stdout()),
+            Box::new(io::stderr()),
+            Box::new(move || terminal.size()),
+        )
+    }
+
+    /// On other writers, where `size` tells the height and width of the terminal behind `stderr`.
+    #[must_use]
+    pub fn new(look: Look, stdout: Writer, stderr: Writer, size: Size) -> Self {
+        let progress = match look.mode {
+            Mode::Terminal { color } => Progress::Terminal(Terminal::new(stderr, size, color)),
+            Mode::Plain => Progress::Plain(Mutex::new((stderr, Plain::default()))),
+            Mode::Json => Progress::Json(Mutex::new(stderr)),
+        };
+        Self {
+            look,
+            results: Mutex::new(stdout),
+            progress,
+        }
+    }
+
+    /// Shows that something happened.
+    pub fn event(&self, event: &Event) {
+        match &self.progress {
+            Progress::Terminal(terminal) => terminal.event(event),
+            Progress::Plain(shared) => {
+                let (writer, plain) = &mut *shared.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(line) = plain.line(event) {
+                    aside(writer, &format!("{line}\n"));
+                }
+            }
+            Progress::Json(writer) => aside_json(writer, &event.to_json()),
+        }
+    }
+
+    /// Shows an error, and ends progress.
+    pub fn error(&self, error: &Error) {
+        match &self.progress {
+            Progress::Terminal(terminal) => {
+                let Mode::Terminal { color } = self.look.mode else {
+                    unreachable!("the mode made the progress")
+                };
+                terminal.finish(&failure::human(error, Paint { color }));
+            }
+            Progress::Plain(shared) => {
+                let (writer, _) = &mut *shared.lock().unwrap_or_else(PoisonError::into_inner);
+                aside(writer, &failure::human(error, Paint { color: false }));
+            }
+            Progress::Json(writer) => aside_json(writer, &failure::document(error)),
+        }
+    }
+
+    /// Shows what came of a warm.
+    ///
+    /// # Errors
+    ///
+    /// When standard output takes nothing, other than because its reader has gone.
+    pub fn summary(&self, summary: &Summary) -> Result<(), OutputError> {
+        self.result(&summary::human(summary, self.paint()), summary)
+    }
+
+    /// Shows the history; `now` in Unix milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// When standard output takes nothing, other than because its reader has gone.
+    pub fn history(&self, rows: &[HistoryRow], now: i64) -> Result<(), OutputError> {
+        self.result(
+            &history::human(rows, now, self.paint()),
+            &json!({"warms": rows}),
+        )
+    }
+
+    /// Shows a command's result, as text for people (with its line ends) or as one JSON document, and ends progress.
+    ///
+    /// # Errors
+    ///
+    /// When standard output takes nothing, other than because its reader has gone.
+    pub fn result(&self, human: &str, document: &impl Serialize) -> Result<(), OutputError> {
+        if let Progress::Terminal(terminal) = &self.progress {
+            terminal.finish("");
+        }
+        let written = if self.look.mode == Mode::Json {
+            json::line(document).map_err(io::Error::from)?
+        } else {
+            human.to_owned()
+        };
+        let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
+        match results
+            .write_all(written.as_bytes())
+            .and_then(|()| results.flush())
+        {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn paint(&self) -> Paint {
+        Paint {
+            color: self.look.color_results,
+        }
+    }
+}
+
+/// Writes what is not a result. Whoever closed standard error does not want to know.
+fn aside(writer: &mut Writer, text: &str) {
+    let _ = writer
+        .write_all(text.as_bytes())
+        .and_then(|()| writer.flush());
+}
+
+fn aside_json(writer: &Mutex<Writer>, document: &serde_json::Value) {
+    let line = json::line(document).expect("a JSON value can be written");
+    aside(
+        &mut writer.lock().unwrap_or_else(PoisonError::into_inner),
+        &line,
+    );
+}
