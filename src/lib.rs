@@ -4,5 +4,6 @@
 
 pub mod config;
 pub mod error;
+pub mod paths;
 pub mod record;
 pub mod ui;
