@@ -1,11 +1,36 @@
 //! Configuration as values: what the user's file and a repository's `.prewarm.toml` say, parsed once into types.
 
+mod closest;
+mod consent;
+mod origin;
+mod problem;
+mod quote;
+mod repository;
+mod section;
+mod show;
+pub mod units;
+mod user;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use consent::{Refused, refused};
+pub use origin::{Loaded, Origin};
+pub use problem::{ConfigErrors, Problem};
+pub use repository::{REPOSITORY_FILE, parse_repository, parse_repository_bytes};
+pub use show::{Setting, repository_settings, show, user_settings};
+pub use user::{load_user, parse_user};
+
+/// The image that `docker/setup-buildx-action` starts when its workflow names none.
+const BUILDKIT: &str = "moby/buildkit:buildx-stable-1";
+
 /// The user's own configuration (`~/.config/prewarm/config.toml`).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct UserConfig {
     /// How we reach BuildKit.
     pub builder: Builder,
@@ -96,13 +121,13 @@ pub struct RegistrySettings {
 }
 
 /// A repository's configuration: `.prewarm.toml`, or what was detected without one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RepositoryConfig {
     /// What CI does.
     pub ci: Ci,
     /// What to warm, in the file's order.
     pub targets: Vec<Target>,
-    /// True when there is no `.prewarm.toml` and the targets were detected.
+    /// True when nothing configures a target and one was detected.
     pub detected: bool,
 }
 
@@ -186,7 +211,7 @@ pub struct Secret {
 pub enum SecretSource {
     /// An environment variable.
     Env(String),
-    /// A file.
+    /// A file, as written: `~/…` is in the user's home directory, anything relative in the repository's root.
     File(PathBuf),
 }
 
@@ -199,4 +224,70 @@ pub enum Compression {
     Gzip,
     /// None.
     Uncompressed,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            endpoint: Endpoint::Auto,
+            cpus: None,
+            memory: None,
+            network: "bridge".to_owned(),
+            buildkitd_config: None,
+            certificates: Vec::new(),
+            refresh: Duration::from_secs(24 * 60 * 60),
+            tls: None,
+        }
+    }
+}
+
+impl Default for WarmSettings {
+    fn default() -> Self {
+        Self {
+            parallel: 2,
+            timeout: Duration::from_secs(60 * 60),
+            base_check: Duration::from_secs(15 * 60),
+            retries: 4,
+        }
+    }
+}
+
+impl Default for Ci {
+    fn default() -> Self {
+        Self {
+            context: CiContext::Git,
+            umask: 0o022,
+            default_branch: "main".to_owned(),
+            pull_requests: true,
+            buildkit: CiBuildkit::Image(BUILDKIT.to_owned()),
+            protected: ["main", "master", "release/*"].map(str::to_owned).to_vec(),
+            lfs: false,
+            submodules: false,
+        }
+    }
+}
+
+impl Target {
+    /// The target of a name with the defaults that follow from name and context.
+    #[must_use]
+    pub fn new(name: &str, context: &str) -> Self {
+        let dockerfile = if context == "." {
+            "Dockerfile".to_owned()
+        } else {
+            format!("{context}/Dockerfile")
+        };
+        Self {
+            name: name.to_owned(),
+            dockerfile,
+            context: context.to_owned(),
+            stage: Some(name.to_owned()),
+            platforms: Vec::new(),
+            cache: None,
+            tag: format!("{name}-cache-{{branch}}"),
+            args: BTreeMap::new(),
+            secrets: Vec::new(),
+            ssh: Vec::new(),
+            compression: Compression::Zstd,
+        }
+    }
 }

@@ -1,0 +1,216 @@
+//! Reads the user's own file.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::time::Duration;
+
+use super::origin::Loaded;
+use super::problem::{ConfigErrors, Source};
+use super::section::{self, Section};
+use super::units::parse_duration;
+use super::{
+    Builder, BuilderTls, Consent, Endpoint, RegistrySettings, UserConfig, WarmSettings, values,
+};
+use crate::paths::Paths;
+
+/// No configuration is longer; what is, is some other file.
+const LONGEST: u64 = 1 << 20;
+
+/// Settings that only a BuildKit container of our own heeds.
+const CONTAINER_ONLY: [&str; 6] = [
+    "cpus",
+    "memory",
+    "network",
+    "buildkitd_config",
+    "certificates",
+    "refresh",
+];
+
+/// Reads the user's file; without one everything has its default.
+///
+/// # Errors
+///
+/// When the file is there but cannot be read, is not UTF-8, is wrong in any way, or is missing though
+/// `PREWARM_CONFIG` names it.
+pub fn load_user(paths: &Paths) -> Result<Loaded<UserConfig>, ConfigErrors> {
+    let file = paths.shown(&paths.config_file);
+    match read_text(&paths.config_file) {
+        Ok(bytes) => parse_user(&utf8(&bytes, &file)?, paths),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !paths.config_named => {
+            Ok(Loaded::default())
+        }
+        Err(source) => Err(ConfigErrors::Unreadable { file, source }),
+    }
+}
+
+/// Reads the text of the user's file. Paths in it are relative to its directory.
+///
+/// # Errors
+///
+/// When anything in it is wrong: all of it at once.
+pub fn parse_user(text: &str, paths: &Paths) -> Result<Loaded<UserConfig>, ConfigErrors> {
+    let base = paths.config_file.parent().unwrap_or(Path::new(""));
+    let file = |written: &str| values::file(written).map(|path| paths.resolve(&path, base));
+    section::read(&paths.shown(&paths.config_file), text, |root| UserConfig {
+        builder: root.table("builder", |section| builder(section, &file)),
+        warm: root.table("warm", warm),
+        consent: root.table("consent", |section| Consent {
+            secrets: section
+                .list("secrets", "pip", values::id)
+                .unwrap_or_default(),
+            ssh: section
+                .list("ssh", "default", values::id)
+                .unwrap_or_default(),
+        }),
+        registries: root.table("registry", |section| {
+            let hosts = section.names();
+            hosts
+                .into_iter()
+                .map(|host| (host.to_owned(), registry(section, host, &file)))
+                .collect()
+        }),
+    })
+}
+
+/// Text as UTF-8, or the place where it is not.
+pub(super) fn utf8(bytes: &[u8], file: &str) -> Result<String, ConfigErrors> {
+    std::str::from_utf8(bytes)
+        .map(str::to_owned)
+        .map_err(|error| {
+            let text = String::from_utf8_lossy(bytes);
+            // Replacement characters come only after the first bad byte, so the offset holds for both texts.
+            let at = error.valid_up_to();
+            let source = Source { file, text: &text };
+            ConfigErrors::Invalid(vec![source.problem(
+                &(at..at),
+                "",
+                "the file is not UTF-8 from here on",
+                None,
+            )])
+        })
+}
+
+fn read_text(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(LONGEST + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "longer than 1 MiB",
+        ));
+    }
+    Ok(bytes)
+}
+
+type FilePath<'f> = &'f dyn Fn(&str) -> Result<std::path::PathBuf, String>;
+
+fn builder(section: &mut Section<'_, '_>, file: FilePath<'_>) -> Builder {
+    let default = Builder::default();
+    let builder = Builder {
+        endpoint: section
+            .parsed("endpoint", "auto", values::endpoint)
+            .unwrap_or(default.endpoint),
+        cpus: section.positive("cpus"),
+        memory: section.parsed("memory", "4GiB", values::memory),
+        network: section
+            .parsed("network", "bridge", values::network)
+            .unwrap_or(default.network),
+        buildkitd_config: section.parsed("buildkitd_config", "buildkitd.toml", file),
+        certificates: section
+            .list("certificates", "company-ca.pem", file)
+            .unwrap_or_default(),
+        refresh: section
+            .parsed("refresh", "24h", parse_duration)
+            .unwrap_or(default.refresh),
+        tls: section.table("tls", |section| tls(section, file)),
+    };
+    if !matches!(builder.endpoint, Endpoint::Auto | Endpoint::Container) {
+        for key in CONTAINER_ONLY {
+            if section.has(key) {
+                section.problem(
+                    key,
+                    "is for prewarm's own container, which this endpoint does not use",
+                    None,
+                );
+            }
+        }
+    }
+    if section.has("tls") && !matches!(builder.endpoint, Endpoint::Tcp(_)) {
+        section.problem("tls", "is for tcp:// endpoints only", None);
+    }
+    builder
+}
+
+fn tls(section: &mut Section<'_, '_>, file: FilePath<'_>) -> Option<BuilderTls> {
+    let ca = section.parsed("ca", "ca.pem", file);
+    let cert = section.parsed("cert", "cert.pem", file);
+    let key = section.parsed("key", "key.pem", file);
+    if section.is_present() && !section.has("ca") {
+        section.problem(
+            "ca",
+            "is missing: TLS needs the authority that signed the server's certificate",
+            None,
+        );
+    }
+    for (there, missing) in [("cert", "key"), ("key", "cert")] {
+        if section.has(there) && !section.has(missing) {
+            section.problem(there, &format!("needs `{missing}` beside it"), None);
+        }
+    }
+    ca.map(|ca| BuilderTls {
+        ca,
+        identity: cert.zip(key),
+    })
+}
+
+fn warm(section: &mut Section<'_, '_>) -> WarmSettings {
+    let default = WarmSettings::default();
+    let timeout = |text: &str| match parse_duration(text)? {
+        Duration::ZERO => Err("no build is done in no time".to_owned()),
+        duration => Ok(duration),
+    };
+    WarmSettings {
+        parallel: section
+            .integer("parallel", 1..=64)
+            .map_or(default.parallel, |number| number as usize),
+        timeout: section
+            .parsed("timeout", "1h", timeout)
+            .unwrap_or(default.timeout),
+        base_check: section
+            .parsed("base_check", "15m", parse_duration)
+            .unwrap_or(default.base_check),
+        retries: section
+            .integer("retries", 0..=20)
+            .unwrap_or(default.retries),
+    }
+}
+
+fn registry(section: &mut Section<'_, '_>, host: &str, file: FilePath<'_>) -> RegistrySettings {
+    if let Err(message) = values::registry_host(host) {
+        section.problem(
+            host,
+            &message,
+            Some("such as [registry.\"127.0.0.1:5000\"]"),
+        );
+    }
+    section.table(host, |section| {
+        let settings = RegistrySettings {
+            insecure: section.boolean("insecure").unwrap_or_default(),
+            ca: section.parsed("ca", "company-ca.pem", file),
+        };
+        if settings.insecure && settings.ca.is_some() {
+            section.problem(
+                "ca",
+                "has no use with `insecure = true`, which speaks plain HTTP",
+                None,
+            );
+        }
+        settings
+    })
+}
+
+#[cfg(test)]
+mod tests;
