@@ -2,6 +2,8 @@
 
 mod closest;
 mod consent;
+pub mod detect;
+mod dockerfile;
 mod origin;
 mod problem;
 mod quote;

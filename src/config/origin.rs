@@ -15,6 +15,8 @@ pub enum Origin {
         /// Line, from 1.
         line: u32,
     },
+    /// Found in the repository's Dockerfile.
+    Detected,
 }
 
 impl fmt::Display for Origin {
@@ -22,6 +24,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Default => formatter.write_str("default"),
             Self::File { file, line } => write!(formatter, "{file}:{line}"),
+            Self::Detected => formatter.write_str("detected"),
         }
     }
 }
@@ -49,5 +52,9 @@ impl<T> Loaded<T> {
     #[must_use]
     pub fn origin(&self, key: &str) -> Origin {
         self.origins.get(key).cloned().unwrap_or(Origin::Default)
+    }
+
+    pub(super) fn detected(&mut self, key: &str) {
+        self.origins.insert(key.to_owned(), Origin::Detected);
     }
 }

@@ -76,6 +76,19 @@ fn every_line_says_where_it_comes_from() {
 }
 
 #[test]
+fn what_was_detected_is_marked() {
+    let mut repository = Loaded::default();
+    crate::config::detect::detect(&mut repository, "FROM a AS Build\n").expect("a stage");
+    let text = show(&Loaded::default(), &repository);
+    let detected: Vec<_> = text
+        .lines()
+        .filter(|line| line.ends_with("# detected"))
+        .collect();
+    assert_eq!(detected.len(), 2, "{text}");
+    assert!(detected[1].starts_with("stage = \"Build\" "));
+}
+
+#[test]
 fn what_is_shown_reads_the_same() {
     let user = parse_user(USER, &paths()).expect("a right file");
     let tcp = "[builder]\nendpoint = \"tcp://h:1\"\n[builder.tls]\nca = \"a\"\ncert = \"b\"\nkey = \"c\"\n";
