@@ -146,7 +146,8 @@ pub struct Ci {
     pub pull_requests: bool,
     /// The BuildKit that CI runs.
     pub buildkit: CiBuildkit,
-    /// Branches whose tags are never written from here; `*` matches any run of characters.
+    /// Branches whose tags are never written from here; `*` matches any run of characters. Where nobody says, the
+    /// default branch is one of them.
     pub protected: Vec<String>,
     /// Whether CI checks out LFS files.
     pub lfs: bool,

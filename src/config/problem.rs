@@ -88,6 +88,20 @@ fn lines(problems: &[Problem]) -> String {
         .join("\n")
 }
 
+/// Longest document in bytes. No configuration is longer; what is, is some other file, and not worth the reading.
+pub(super) const LONGEST: usize = 64 << 10;
+
+/// Refuses a document by its length.
+pub(super) fn check_length(file: &str, length: usize) -> Result<(), ConfigErrors> {
+    if length <= LONGEST {
+        return Ok(());
+    }
+    Err(ConfigErrors::Unreadable {
+        file: file.to_owned(),
+        source: io::Error::new(io::ErrorKind::FileTooLarge, "longer than 64 KiB"),
+    })
+}
+
 /// A configuration text and the name that its problems are reported under.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source<'d> {

@@ -63,7 +63,7 @@ pub fn parse_repository(text: &str, file: &str) -> Result<Loaded<RepositoryConfi
 
 fn ci(section: &mut Section<'_, '_>) -> Ci {
     let default = Ci::default();
-    let ci = Ci {
+    let mut ci = Ci {
         context: section
             .parsed("context", "git", values::context_kind)
             .unwrap_or(default.context),
@@ -89,6 +89,9 @@ fn ci(section: &mut Section<'_, '_>) -> Ci {
         lfs: section.boolean("lfs").unwrap_or(default.lfs),
         submodules: section.boolean("submodules").unwrap_or(default.submodules),
     };
+    if !section.has("protected") && !ci.protected.contains(&ci.default_branch) {
+        ci.protected.push(ci.default_branch.clone());
+    }
     if ci.lfs && ci.context == CiContext::Git {
         let help = "write `context = \"path\"` if CI checks out with LFS and builds from there, else leave `lfs` out";
         section.problem(

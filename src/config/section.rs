@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::closest::closest;
 use super::origin::{Loaded, Origin};
-use super::problem::{ConfigErrors, Problem, Source};
+use super::problem::{ConfigErrors, Problem, Source, check_length};
 use super::quote::bare_or_quoted;
 
 /// Reads a document with `read`; every problem that it meets is in the error.
@@ -20,6 +20,7 @@ pub(super) fn read<T>(
     text: &str,
     read: impl FnOnce(&mut Section<'_, '_>) -> T,
 ) -> Result<Loaded<T>, ConfigErrors> {
+    check_length(file, text.len())?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let source = Source { file, text };
     let (document, errors) = DeTable::parse_recoverable(text);

@@ -6,16 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::origin::Loaded;
-use super::problem::{ConfigErrors, Source};
+use super::problem::{ConfigErrors, LONGEST, Source, check_length};
 use super::section::{self, Section};
 use super::units::parse_duration;
 use super::{
     Builder, BuilderTls, Consent, Endpoint, RegistrySettings, UserConfig, WarmSettings, values,
 };
 use crate::paths::Paths;
-
-/// No configuration is longer; what is, is some other file.
-const LONGEST: u64 = 1 << 20;
 
 /// Settings that only a BuildKit container of our own heeds.
 const CONTAINER_ONLY: [&str; 6] = [
@@ -35,7 +32,7 @@ const CONTAINER_ONLY: [&str; 6] = [
 /// `PREWARM_CONFIG` names it.
 pub fn load_user(paths: &Paths) -> Result<Loaded<UserConfig>, ConfigErrors> {
     let file = paths.shown(&paths.config_file);
-    match read_text(&paths.config_file) {
+    match read_bytes(&paths.config_file) {
         Ok(bytes) => parse_user(&utf8(&bytes, &file)?, paths),
         Err(error) if error.kind() == io::ErrorKind::NotFound && !paths.config_named => {
             Ok(Loaded::default())
@@ -75,6 +72,7 @@ pub fn parse_user(text: &str, paths: &Paths) -> Result<Loaded<UserConfig>, Confi
 
 /// Text as UTF-8, or the place where it is not.
 pub(super) fn utf8(bytes: &[u8], file: &str) -> Result<String, ConfigErrors> {
+    check_length(file, bytes.len())?;
     std::str::from_utf8(bytes)
         .map(str::to_owned)
         .map_err(|error| {
@@ -91,17 +89,11 @@ pub(super) fn utf8(bytes: &[u8], file: &str) -> Result<String, ConfigErrors> {
         })
 }
 
-fn read_text(path: &Path) -> io::Result<Vec<u8>> {
+/// Reads one byte more than is allowed at most, so that endless files end and long ones are seen to be long.
+fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?
-        .take(LONGEST + 1)
-        .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LONGEST {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            "longer than 1 MiB",
-        ));
-    }
+    let most = LONGEST as u64 + 1;
+    File::open(path)?.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

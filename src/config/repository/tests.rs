@@ -257,6 +257,22 @@ secrets = [
 }
 
 #[test]
+fn the_default_branch_is_protected_unless_the_file_says_otherwise() {
+    let protected = |ci: &str| parse(&format!("version = 1\n[ci]\n{ci}")).ci.protected;
+    let ours = protected("default_branch = \"trunk\"");
+    assert_eq!(ours, ["main", "master", "release/*", "trunk"]);
+    let theirs = protected("default_branch = \"trunk\"\nprotected = [\"v*\"]");
+    assert_eq!(theirs, ["v*"]);
+}
+
+#[test]
+fn a_long_file_is_some_other_file() {
+    let text = format!("version = 1\n#{}", "x".repeat(64 << 10));
+    let errors = parse_repository(&text, "f").expect_err("too long");
+    assert_eq!(errors.to_string(), "cannot read the configuration f");
+}
+
+#[test]
 fn targets_share_a_tag_only_where_their_platforms_meet() {
     let file = |one: &str, two: &str| {
         format!(

@@ -248,10 +248,10 @@ fn the_file_itself_can_be_the_problem() {
         expected
     );
 
-    std::fs::write(&paths.config_file, vec![b'#'; 2 << 20]).expect("a file");
+    std::fs::write(&paths.config_file, vec![b'#'; 65 << 10]).expect("a file");
     let long = load_user(&paths).expect_err("a long file");
     assert!(
-        matches!(&long, ConfigErrors::Unreadable { source, .. } if source.to_string() == "longer than 1 MiB")
+        matches!(&long, ConfigErrors::Unreadable { source, .. } if source.to_string() == "longer than 64 KiB")
     );
 
     paths.config_file = directory.path().to_owned();
