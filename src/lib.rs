@@ -6,4 +6,5 @@ pub mod config;
 pub mod error;
 pub mod paths;
 pub mod record;
+pub mod registry;
 pub mod ui;
