@@ -5,6 +5,7 @@
 pub mod config;
 pub mod error;
 pub mod paths;
+pub mod publish;
 pub mod record;
 pub mod registry;
 pub mod ui;

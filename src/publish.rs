@@ -1,0 +1,96 @@
+//! Cache references: which tags a warm writes, when what they name is complete, and how they are moved.
+//!
+//! A warm exports once, to its key tag; [`verify_complete`] then looks at every blob, and only after that [`retag`] points
+//! the branch's tag at the same manifest. So no tag that CI reads ever names anything incomplete.
+
+mod complete;
+mod inputs;
+mod tags;
+
+use crate::error::{Kind, Remedy};
+use crate::registry::{Digest, Manifest, Reference, Registry, RegistryError};
+
+pub use complete::{Complete, verify_complete};
+pub use inputs::{INPUTS_LIMIT, pull_inputs, push_inputs};
+pub use tags::{Tags, Template, TemplateError, protected, slug};
+
+/// Why a cache is not where CI looks for it.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The registry did not do as asked.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// Nothing is there.
+    #[error("{reference} is not in the registry")]
+    Missing {
+        /// What was looked for.
+        reference: Reference,
+    },
+    /// The manifest names a blob that the registry does not have.
+    #[error("the cache {reference} is incomplete: blob {blob} is missing")]
+    Incomplete {
+        /// The manifest.
+        reference: Reference,
+        /// The first missing blob found.
+        blob: Digest,
+    },
+    /// Somebody else wrote the tag in between.
+    #[error("{reference} is {found} and not {expected} as exported")]
+    Moved {
+        /// The tag.
+        reference: Reference,
+        /// What was exported.
+        expected: Digest,
+        /// What is there.
+        found: Digest,
+    },
+    /// Something else lies under the name of a cache.
+    #[error("{reference} is not a BuildKit cache: {reason}")]
+    NotCache {
+        /// The manifest.
+        reference: Reference,
+        /// What it is instead.
+        reason: String,
+    },
+    /// The list of inputs is out of all proportion.
+    #[error("the inputs are {size} bytes, and at most {INPUTS_LIMIT} are published")]
+    InputsTooLarge {
+        /// Their size in bytes.
+        size: usize,
+    },
+}
+
+impl Remedy for PublishError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Registry(error) if error.kind() == Kind::Usage => Kind::Usage,
+            _ => Kind::NotPushed,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Registry(error) => error.hint(),
+            Self::Missing { .. } | Self::Incomplete { .. } | Self::Moved { .. } => {
+                Some("Run `prewarm warm --force` to export it again.".to_owned())
+            }
+            Self::NotCache { .. } => {
+                Some("Give prewarm a tag of its own with `tag`, or remove what is there from the registry.".to_owned())
+            }
+            Self::InputsTooLarge { .. } => None,
+        }
+    }
+}
+
+/// Points `to` at a manifest that its repository has, in one request; doing it twice changes nothing. Only the caller knows
+/// that the manifest is complete ([`verify_complete`]) and that the branch is not [`protected`].
+///
+/// # Errors
+/// When the registry cannot be reached or refuses.
+pub async fn retag(
+    registry: &Registry,
+    manifest: &Manifest,
+    to: &Reference,
+) -> Result<(), PublishError> {
+    Ok(registry.put_manifest(to, manifest).await?)
+}

@@ -1,0 +1,230 @@
+use std::collections::HashSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::registry::is_tag;
+
+const KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+const RECIPE: &str = "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210";
+
+fn template(text: &str) -> Template {
+    Template::new(text, "builder", None).expect(text)
+}
+
+#[test]
+fn slugs_are_those_of_metadata_action() {
+    let table = [
+        ("main", "main"),
+        ("feature/login", "feature-login"),
+        ("Feature/LOGIN", "Feature-LOGIN"),
+        ("fix//two", "fix-two"),
+        ("fix/ä ö/x", "fix-x"),
+        ("a/-b", "a--b"),
+        ("release/1.0_rc", "release-1.0_rc"),
+        (
+            "dependabot/npm_and_yarn/@types/node-20.1",
+            "dependabot-npm_and_yarn-types-node-20.1",
+        ),
+        ("日本", "-"),
+        ("", ""),
+    ];
+    for (branch, expected) in table {
+        assert_eq!(slug(branch), expected, "{branch}");
+    }
+}
+
+#[test]
+fn a_warm_has_three_tags() {
+    insta::assert_debug_snapshot!(template("builder-cache-{branch}").tags(KEY, RECIPE, Some("feature/login")), @r#"
+    Tags {
+        key: "builder-cache-k-0123456789abcdef01234567",
+        inputs: "builder-cache-i-fedcba9876543210fedcba98",
+        branch: Some(
+            "builder-cache-feature-login",
+        ),
+    }
+    "#);
+    assert_eq!(
+        template("builder-cache-{branch}")
+            .tags(KEY, RECIPE, None)
+            .branch,
+        None
+    );
+}
+
+#[test]
+fn one_of_several_platforms_is_named_at_the_end() {
+    let arm = Template::new("builder-cache-{branch}", "builder", Some("linux/arm64/v8"))
+        .expect("a template");
+    insta::assert_debug_snapshot!(arm.tags(KEY, RECIPE, Some("main")), @r#"
+    Tags {
+        key: "builder-cache-k-0123456789abcdef01234567",
+        inputs: "builder-cache-i-fedcba9876543210fedcba98-linux-arm64-v8",
+        branch: Some(
+            "builder-cache-main-linux-arm64-v8",
+        ),
+    }
+    "#);
+}
+
+#[test]
+fn the_prefix_of_content_named_tags_comes_from_the_template_or_the_target() {
+    let table = [
+        ("{branch}", "builder", "builder-k-", "main"),
+        ("{branch}-cache", "deps", "deps-k-", "main-cache"),
+        ("{branch}", "-odd one", "_odd-one-k-", "main"),
+        ("x--{branch}.y", "builder", "x-k-", "x--main.y"),
+        ("cache{branch}", "builder", "cache-k-", "cachemain"),
+    ];
+    for (text, target, prefix, branch) in table {
+        let tags = Template::new(text, target, None)
+            .expect(text)
+            .tags(KEY, RECIPE, Some("main"));
+        assert!(tags.key.starts_with(prefix), "{text}: {}", tags.key);
+        assert_eq!(tags.branch.as_deref(), Some(branch), "{text}");
+    }
+}
+
+#[test]
+fn templates_that_cannot_work_are_refused() {
+    let long = format!("{}{{branch}}", "x".repeat(97));
+    let table = [
+        (
+            "builder-cache",
+            "tag template `builder-cache` does not contain `{branch}`",
+        ),
+        (
+            "{branch}-{branch}",
+            "tag template `{branch}-{branch}` contains `{branch}` more than once",
+        ),
+        (
+            "a/{branch}",
+            "tag template `a/{branch}` has characters other than letters, digits, `.`, `_` and `-`",
+        ),
+        (
+            "-{branch}",
+            "tag template `-{branch}` begins with `.` or `-`",
+        ),
+    ];
+    for (text, expected) in table {
+        assert_eq!(
+            Template::new(text, "builder", None)
+                .expect_err(text)
+                .to_string(),
+            expected
+        );
+    }
+    let error = Template::new(&long, "builder", None)
+        .expect_err("too long")
+        .to_string();
+    assert!(
+        error.ends_with("leaves too little of a tag's 128 characters"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_branch_cannot_take_a_content_named_tag() {
+    let hex = "0123456789abcdef01234567";
+    let plain = template("builder-cache-{branch}");
+    assert_eq!(
+        plain.branch(&format!("k-{hex}")),
+        format!("builder-cache-k-{hex}-eeaba7d8")
+    );
+    assert_eq!(
+        plain.branch(&format!("i/{hex}")),
+        format!("builder-cache-i-{hex}-{}", short(&format!("i/{hex}")))
+    );
+    // Near misses are ordinary branches.
+    for branch in [
+        format!("k-{}", &hex[1..]),
+        format!("k-{hex}8"),
+        format!("k-{hex}-x"),
+        format!("x-{hex}"),
+    ] {
+        assert_eq!(plain.branch(&branch), format!("builder-cache-{branch}"));
+    }
+    let glued = template("cache{branch}");
+    assert_ne!(
+        glued.branch(&format!("-k-{hex}")),
+        glued.tags(hex, hex, None).key
+    );
+}
+
+fn short(branch: &str) -> String {
+    Digest::of(branch.as_bytes()).hex()[..8].to_owned()
+}
+
+#[test]
+fn only_what_passes_128_characters_is_cut() {
+    let template = template("builder-cache-{branch}");
+    let fits = "b".repeat(128 - "builder-cache-".len());
+    assert_eq!(template.branch(&fits), format!("builder-cache-{fits}"));
+    let long = format!("{fits}b");
+    let cut = template.branch(&long);
+    assert_eq!(cut.len(), 128);
+    assert!(cut.ends_with(&format!("bb-{}", short(&long))), "{cut}");
+}
+
+#[test]
+fn protected_branches_match_by_name_and_by_tag() {
+    let patterns: Vec<String> = ["main", "master", "release/*", "*-stable", "v*.x"]
+        .map(str::to_owned)
+        .into();
+    let table = [
+        ("main", true),
+        ("master", true),
+        ("release/1.0", true),
+        ("release/1.0/fix", true),
+        ("release/", true),
+        ("py-stable", true),
+        ("a/b-stable", true),
+        ("v1.x", true),
+        ("v.x", true),
+        // They would write the tag that a protected branch's CI reads.
+        ("release-1.0", true),
+        ("release//1.0", true),
+        ("mainline", false),
+        ("feature/main", false),
+        ("Main", false),
+        ("release", false),
+        ("v1.y", false),
+        ("stable", false),
+    ];
+    for (branch, expected) in table {
+        assert_eq!(protected(branch, &patterns), expected, "{branch}");
+    }
+    assert!(!protected("main", &[]));
+    assert!(protected("anything", &["*".to_owned()]));
+}
+
+proptest! {
+    #[test]
+    fn every_tag_is_legal(
+        branch in "\\PC{0,200}",
+        text in "([a-zA-Z0-9_][a-z._-]{0,20})?\\{branch\\}[a-z._-]{0,20}",
+        platform in proptest::option::of("linux/(amd64|arm/v7)"),
+    ) {
+        let template = Template::new(&text, "bui lder", platform.as_deref()).expect("a template");
+        let tags = template.tags(KEY, RECIPE, Some(&branch));
+        prop_assert!(is_tag(&tags.key), "{}", tags.key);
+        prop_assert!(is_tag(&tags.inputs), "{}", tags.inputs);
+        let branch = tags.branch.expect("a branch was given");
+        prop_assert!(is_tag(&branch), "{}", branch);
+        prop_assert!(branch != tags.key && branch != tags.inputs);
+    }
+
+    #[test]
+    fn long_branches_keep_apart(ends in proptest::collection::hash_set("[a-z/]{1,8}", 2..20)) {
+        let template = template("builder-cache-{branch}");
+        let tags: HashSet<String> =
+            ends.iter().map(|end| template.branch(&format!("{}{end}", "long/".repeat(40)))).collect();
+        prop_assert_eq!(tags.len(), ends.len());
+    }
+
+    #[test]
+    fn a_pattern_without_stars_protects_exactly_its_slug(branch in "[a-z/-]{1,12}", pattern in "[a-z/-]{1,12}") {
+        prop_assert_eq!(protected(&branch, std::slice::from_ref(&pattern)), slug(&branch) == slug(&pattern));
+    }
+}
