@@ -8,4 +8,5 @@ pub mod paths;
 pub mod publish;
 pub mod record;
 pub mod registry;
+pub mod snapshot;
 pub mod ui;

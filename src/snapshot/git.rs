@@ -1,0 +1,264 @@
+//! The `git` program, for what libgit2 does otherwise or in too much memory: the index, clean filters, large
+//! blobs.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use tempfile::TempDir;
+
+use super::{ObjectId, SnapshotError};
+
+/// What `git rev-parse --local-env-vars` names: inside a hook these point at the repository that runs the hook.
+const LOCAL_ENVIRONMENT: [&str; 15] = [
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_CONFIG",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_CONFIG_COUNT",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_GRAFT_FILE",
+    "GIT_INDEX_FILE",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_PREFIX",
+    "GIT_SHALLOW_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_NAMESPACE",
+];
+
+/// Runs `git` for one work tree.
+#[derive(Clone, Debug)]
+pub(super) struct Git {
+    program: OsString,
+    work_tree: PathBuf,
+    directory: PathBuf,
+    objects: PathBuf,
+}
+
+impl Git {
+    pub(super) fn new(work_dir: &Path, git_dir: &Path, common_dir: &Path) -> Self {
+        Self {
+            program: OsString::from("git"),
+            work_tree: work_dir.to_owned(),
+            directory: git_dir.to_owned(),
+            objects: common_dir.join("objects"),
+        }
+    }
+
+    /// A private directory for what `git` writes on our behalf, gone with the value.
+    pub(super) fn scratch() -> Result<TempDir, SnapshotError> {
+        let unusable = |source| SnapshotError::Read {
+            path: std::env::temp_dir(),
+            source,
+        };
+        let scratch = tempfile::Builder::new()
+            .prefix("prewarm-")
+            .tempdir()
+            .map_err(unusable)?;
+        fs::create_dir(Self::scratch_objects(scratch.path())).map_err(unusable)?;
+        Ok(scratch)
+    }
+
+    /// Where `git` puts new objects, in a scratch directory.
+    pub(super) fn scratch_objects(scratch: &Path) -> PathBuf {
+        scratch.join("objects")
+    }
+
+    /// Where git-lfs puts new objects, in a scratch directory.
+    pub(super) fn scratch_lfs(scratch: &Path) -> PathBuf {
+        scratch.join("lfs")
+    }
+
+    /// A `git` that writes nothing to the repository and asks nobody for anything.
+    fn command(&self, alternates: &[PathBuf]) -> Command {
+        let mut command = Command::new(&self.program);
+        for name in LOCAL_ENVIRONMENT {
+            command.env_remove(name);
+        }
+        command
+            .current_dir(&self.work_tree)
+            .env("GIT_DIR", &self.directory)
+            .env("GIT_WORK_TREE", &self.work_tree)
+            .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", joined(alternates))
+            .env("GIT_OPTIONAL_LOCKS", "0")
+            .env("GIT_NO_LAZY_FETCH", "1")
+            .env("GIT_NO_REPLACE_OBJECTS", "1")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .args(["-c", "core.fsmonitor=", "-c", "core.hooksPath=/dev/null"]);
+        command
+    }
+
+    /// Starts reading a blob. Above the threshold `git` itself streams.
+    pub(super) fn cat_file(
+        &self,
+        id: ObjectId,
+        alternates: &[PathBuf],
+    ) -> Result<(Child, ChildStdout), SnapshotError> {
+        let mut child = self
+            .command(alternates)
+            .args([
+                "-c",
+                "core.bigFileThreshold=1m",
+                "cat-file",
+                "blob",
+                &id.to_string(),
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|source| SnapshotError::GitProgram { source })?;
+        let output = child.stdout.take().expect("stdout was piped");
+        Ok((child, output))
+    }
+
+    /// The tree that a commit of the index would have; with `update`, after `git add --update`. New objects, and
+    /// what git-lfs puts aside, go to the scratch directory, and so does the index that this works on.
+    pub(super) fn index_tree(
+        &self,
+        update: bool,
+        scratch: &Path,
+    ) -> Result<ObjectId, SnapshotError> {
+        let index = scratch.join("index");
+        self.copy_index(&index)?;
+        let mut lfs_storage = OsString::from("lfs.storage=");
+        lfs_storage.push(Self::scratch_lfs(scratch));
+        let git = |arguments: &[&str]| {
+            let mut command = self.command(std::slice::from_ref(&self.objects));
+            command
+                .env("GIT_INDEX_FILE", &index)
+                .env("GIT_OBJECT_DIRECTORY", Self::scratch_objects(scratch))
+                .arg("-c")
+                .arg(&lfs_storage)
+                // A split index would leave its other half in the repository.
+                .args([
+                    "-c",
+                    "core.splitIndex=false",
+                    "-c",
+                    "core.untrackedCache=false",
+                ])
+                // Larger files are streamed; nothing of this is worth an fsync.
+                .args(["-c", "core.bigFileThreshold=16m", "-c", "core.fsync=none"])
+                .args(arguments);
+            command
+        };
+        let paths = unmerged(&output("ls-files", git(&["ls-files", "--unmerged", "-z"]))?);
+        if !paths.is_empty() {
+            return Err(SnapshotError::UnmergedIndex { paths });
+        }
+        if update {
+            output("add", git(&["add", "--update"]))?;
+        }
+        // Whether a partial clone has every blob is no concern of the tree.
+        let id = output("write-tree", git(&["write-tree", "--missing-ok"]))?;
+        let id = String::from_utf8_lossy(&id);
+        id.trim().parse().map_err(|_| SnapshotError::GitFailed {
+            command: "write-tree",
+            message: format!("it answered `{}`", id.trim()),
+        })
+    }
+
+    fn copy_index(&self, copy: &Path) -> Result<(), SnapshotError> {
+        let path = self.directory.join("index");
+        let copied = || {
+            let mut index = match fs::File::open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                index => index?,
+            };
+            let mut file = fs::File::create(copy)?;
+            io::copy(&mut index, &mut file)?;
+            // A file as new as the index may have changed unseen since; git goes by the index's own time.
+            file.set_modified(index.metadata()?.modified()?)
+        };
+        copied().map_err(|source| SnapshotError::Read {
+            path: path.clone(),
+            source,
+        })
+    }
+}
+
+/// What a command wrote, if it succeeded.
+fn output(name: &'static str, mut command: Command) -> Result<Vec<u8>, SnapshotError> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|source| SnapshotError::GitProgram { source })?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let message = match said.trim() {
+        "" => output.status.to_string(),
+        said => said.to_owned(),
+    };
+    Err(SnapshotError::GitFailed {
+        command: name,
+        message,
+    })
+}
+
+/// The paths in the answer of `git ls-files --unmerged -z`: `mode SP id SP stage TAB path NUL`, up to three a path.
+fn unmerged(answer: &[u8]) -> Vec<String> {
+    let mut paths: Vec<_> = answer
+        .split(|byte| *byte == 0)
+        .filter_map(|entry| entry.splitn(2, |byte| *byte == b'\t').nth(1))
+        .map(|path| String::from_utf8_lossy(path).into_owned())
+        .collect();
+    paths.dedup();
+    paths
+}
+
+/// Paths in one variable: separated by colons, in C quotes where needed.
+fn joined(paths: &[PathBuf]) -> OsString {
+    let texts: Vec<Vec<u8>> = paths
+        .iter()
+        .map(|path| {
+            let bytes = path.as_os_str().as_bytes();
+            if bytes.contains(&b':') || bytes.first() == Some(&b'"') {
+                let escaped: Vec<u8> = bytes
+                    .iter()
+                    .flat_map(|byte| match byte {
+                        b'"' | b'\\' => vec![b'\\', *byte],
+                        byte => vec![*byte],
+                    })
+                    .collect();
+                [b"\"".as_slice(), &escaped, b"\""].concat()
+            } else {
+                OsStr::new(path).as_bytes().to_owned()
+            }
+        })
+        .collect();
+    OsString::from_vec(texts.join(&b':'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unmerged_path_is_named_once() {
+        let answer =
+            b"100644 4b8 1\ta\x00100644 4b8 2\ta\x00100644 4b8 3\ta\x00100644 4b8 2\tb\tc\x00";
+        assert_eq!(unmerged(answer), ["a", "b\tc"]);
+        assert_eq!(unmerged(b""), [""; 0]);
+    }
+
+    #[test]
+    fn directories_are_joined_by_colons() {
+        let paths = [PathBuf::from("/a"), PathBuf::from("/b:c\"d")];
+        assert_eq!(joined(&paths), OsString::from("/a:\"/b:c\\\"d\""));
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let mut git = Git::new(Path::new("/"), Path::new("/"), Path::new("/"));
+        git.program = OsString::from("no-such-git-program");
+        let error = git.cat_file(ObjectId::EMPTY_TREE, &[]).err();
+        assert!(matches!(error, Some(SnapshotError::GitProgram { .. })));
+    }
+}

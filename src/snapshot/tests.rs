@@ -1,0 +1,12 @@
+//! Snapshots of real repositories, made with the `git` program.
+
+mod content;
+mod fixture;
+mod merge;
+mod places;
+mod properties;
+mod repository;
+mod selection;
+mod sources;
+
+pub(super) use fixture::Fixture;
