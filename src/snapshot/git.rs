@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -58,6 +59,7 @@ impl Git {
         };
         let scratch = tempfile::Builder::new()
             .prefix("prewarm-")
+            .permissions(fs::Permissions::from_mode(0o700))
             .tempdir()
             .map_err(unusable)?;
         fs::create_dir(Self::scratch_objects(scratch.path())).map_err(unusable)?;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -332,7 +333,7 @@ fn every_file(directory: &Path) -> Files {
 }
 
 #[test]
-fn the_scratch_directory_goes_with_the_snapshot() {
+fn the_scratch_directory_is_private_and_goes_with_the_snapshot() {
     let fixture = Fixture::with(&[("a", "1")]);
     fixture.write("a", "2");
     let snapshot = fixture.worktree();
@@ -341,6 +342,11 @@ fn the_scratch_directory_goes_with_the_snapshot() {
         .scratch_directory()
         .expect("there is one")
         .to_owned();
+    let mode = fs::metadata(&scratch)
+        .expect("readable")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o700, "what is edited may be secret");
     let tree = snapshot.context(".").expect("the root");
     drop(snapshot);
     assert!(scratch.exists(), "a tree still reads from it");
