@@ -3,6 +3,7 @@
 //! This library is the program's own; it makes no promise of a stable API.
 
 pub mod config;
+pub mod engine;
 pub mod error;
 pub mod paths;
 pub mod publish;

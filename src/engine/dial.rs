@@ -1,0 +1,267 @@
+//! Connections: to the Engine, to its BuildKit, to a `buildkitd`, and to a buildx builder.
+
+use std::ffi::OsStr;
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::process::Stdio;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::http1;
+use hyper::{Request, Response, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, BufReader};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::task::JoinHandle;
+
+use super::EngineError;
+use super::locate::{Host, Location, TlsFiles};
+use super::stream::{BUFFER, BoxedStream, End, settle};
+use super::tls;
+use crate::config::BuilderTls;
+
+/// How long a connection may take to be made; docker's command line waits as long.
+const CONNECT_TIME: Duration = Duration::from_secs(30);
+
+/// How long a `buildkitd` may keep silent after the connection is made.
+const GREETING_TIME: Duration = Duration::from_secs(5);
+
+/// How long buildx may take, which starts its builder when that is stopped.
+const BUILDX_TIME: Duration = Duration::from_secs(120);
+
+/// How much of what a process says on its standard error is kept.
+const STDERR_LIMIT: u64 = 16 << 10;
+
+/// Connects to the Engine's address and says nothing yet.
+///
+/// # Errors
+/// [`EngineError::Unreachable`], and [`EngineError::File`] for certificates.
+pub async fn connect_raw(location: &Location) -> Result<BoxedStream, EngineError> {
+    connect(&location.host, b"http/1.1", || location.to_string()).await
+}
+
+/// The Engine's own BuildKit: the Engine's HTTP connection becomes an HTTP/2 one to its `Control` service.
+///
+/// # Errors
+/// Those of [`connect_raw`], and [`EngineError::NoBuildkit`] where the Engine does not switch protocols.
+pub async fn grpc(location: &Location) -> Result<BoxedStream, EngineError> {
+    let failed = |source: hyper::Error| EngineError::Unreachable {
+        address: location.to_string(),
+        source: io::Error::other(source),
+    };
+    let response = send(location, upgrade_request()).await?.map_err(failed)?;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Err(EngineError::NoBuildkit {
+            address: location.to_string(),
+            status: response.status().as_u16(),
+        });
+    }
+    let upgraded = hyper::upgrade::on(response).await.map_err(failed)?;
+    Ok(Box::new(TokioIo::new(upgraded)))
+}
+
+/// As moby's own client asks (`client/hijack.go`; the handler is `api/server/router/grpc`).
+fn upgrade_request() -> Request<String> {
+    Request::post("/grpc")
+        .header(header::HOST, "docker")
+        .header(header::CONNECTION, "Upgrade")
+        .header(header::UPGRADE, "h2c")
+        .body(String::new())
+        .expect("the request is well formed")
+}
+
+/// Sends one HTTP request on a connection of its own. The outer error is ours, the inner hyper's.
+pub(super) async fn send<B>(
+    location: &Location,
+    request: Request<B>,
+) -> Result<hyper::Result<Response<Incoming>>, EngineError>
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let stream = connect_raw(location).await?;
+    let (mut sender, connection) = match http1::handshake(TokioIo::new(stream)).await {
+        Ok(made) => made,
+        Err(error) => return Ok(Err(error)),
+    };
+    // Ends with the response's body, or hands the connection over when it is upgraded; errors reach both.
+    tokio::spawn(connection.with_upgrades());
+    Ok(sender.send_request(request).await)
+}
+
+/// A `buildkitd` on a Unix socket.
+///
+/// # Errors
+/// [`EngineError::Unreachable`], also where what listens there is not a `buildkitd`.
+pub async fn connect_unix(path: &Path) -> Result<BoxedStream, EngineError> {
+    connect_buildkitd(&Host::Unix(path.to_owned())).await
+}
+
+/// A `buildkitd` on TCP, `host:port`.
+///
+/// # Errors
+/// [`EngineError::Unreachable`], also where what listens there is not a `buildkitd`, or it refuses our certificate;
+/// [`EngineError::File`] for certificates that cannot be read.
+pub async fn connect_tcp(
+    address: &str,
+    tls: Option<&BuilderTls>,
+) -> Result<BoxedStream, EngineError> {
+    let tls = tls.map(|tls| TlsFiles {
+        ca: Some(tls.ca.clone()),
+        identity: tls.identity.clone(),
+        verify: true,
+    });
+    connect_buildkitd(&Host::Tcp {
+        address: address.to_owned(),
+        tls,
+    })
+    .await
+}
+
+async fn connect_buildkitd(host: &Host) -> Result<BoxedStream, EngineError> {
+    let stream = connect(host, b"h2", || host.to_string()).await?;
+    let (read, write) = tokio::io::split(stream);
+    // TLS 1.3 servers refuse a client's certificate only after the handshake, in place of their first bytes.
+    settle(read, write, None, GREETING_TIME)
+        .await
+        .map_err(|source| EngineError::Unreachable {
+            address: host.to_string(),
+            source,
+        })
+}
+
+async fn connect(
+    host: &Host,
+    protocol: &[u8],
+    shown: impl Fn() -> String,
+) -> Result<BoxedStream, EngineError> {
+    match host {
+        Host::Unix(path) => Ok(Box::new(timely(UnixStream::connect(path), &shown).await?)),
+        Host::Tcp { address, tls } => {
+            let stream = timely(TcpStream::connect(address), &shown).await?;
+            stream
+                .set_nodelay(true)
+                .map_err(|source| EngineError::Unreachable {
+                    address: shown(),
+                    source,
+                })?;
+            match tls {
+                None => Ok(Box::new(stream)),
+                Some(files) => Ok(Box::new(
+                    tls::connect(stream, address, files, protocol).await?,
+                )),
+            }
+        }
+    }
+}
+
+async fn timely<S>(
+    connecting: impl Future<Output = io::Result<S>>,
+    shown: impl Fn() -> String,
+) -> Result<S, EngineError> {
+    tokio::time::timeout(CONNECT_TIME, connecting)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        .map_err(|source| EngineError::Unreachable {
+            address: shown(),
+            source,
+        })
+}
+
+/// A buildx builder by name, of any driver: the standard streams of `docker buildx dial-stdio`, which ends when the
+/// stream is dropped. `docker` is the program to run.
+///
+/// # Errors
+/// [`EngineError::Buildx`] with what buildx said.
+pub async fn buildx(name: &str, docker: &OsStr) -> Result<BoxedStream, EngineError> {
+    let failed = |source| EngineError::Buildx {
+        name: name.to_owned(),
+        source,
+    };
+    let mut child = Command::new(docker)
+        .args(["buildx", "dial-stdio", "--builder", name])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| {
+            let reason = format!("cannot run `{}`: {error}", docker.to_string_lossy());
+            failed(io::Error::new(error.kind(), reason))
+        })?;
+    let (Some(stdin), Some(stdout), Some(stderr)) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    else {
+        unreachable!("all three streams are piped")
+    };
+    let stdout = BufReader::with_capacity(BUFFER, stdout);
+    let end = process_end(child, tokio::spawn(last_words(stderr)));
+    settle(stdout, Stdin(Some(stdin)), Some(end), BUILDX_TIME)
+        .await
+        .map_err(failed)
+}
+
+/// A process's standard input that closes when it is shut down; tokio's own does so only when it is dropped.
+struct Stdin(Option<ChildStdin>);
+
+impl AsyncWrite for Stdin {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.0 {
+            Some(stdin) => Pin::new(stdin).poll_write(context, bytes),
+            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.0 {
+            Some(stdin) => Pin::new(stdin).poll_flush(context),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0 = None;
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// What a process says on its standard error, as much of its beginning as is kept.
+async fn last_words(mut stderr: impl AsyncRead + Unpin) -> String {
+    let mut text = Vec::new();
+    // An error of reading ends the text as the end of the process does.
+    let _ = (&mut stderr)
+        .take(STDERR_LIMIT)
+        .read_to_end(&mut text)
+        .await;
+    // The rest is read so that the process does not stall.
+    let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
+    String::from_utf8_lossy(&text).trim().to_owned()
+}
+
+fn process_end(mut child: Child, stderr: JoinHandle<String>) -> End {
+    Box::pin(async move {
+        let status = child.wait().await?;
+        if status.success() {
+            return Ok(());
+        }
+        let said = stderr.await.unwrap_or_default();
+        let said = if said.is_empty() {
+            "it said nothing"
+        } else {
+            &said
+        };
+        Err(io::Error::other(format!("it ended with {status}: {said}")))
+    })
+}
+
+#[cfg(test)]
+mod tests;
