@@ -2,13 +2,11 @@
 //! a BuildKit of any kind. The only module that names bollard; no type of it leaves.
 
 use std::io;
-use std::sync::{Arc, OnceLock};
 
 use bollard::errors::Error as Failure;
 use bollard::{BollardRequest, Docker};
 use http::uri::{PathAndQuery, Uri};
-use hyper::body::Incoming;
-use hyper::{Response, header};
+use hyper::{Method, header};
 
 pub mod container;
 pub mod dial;
@@ -24,7 +22,7 @@ pub use container::{
     Progress, Refreshed, Removed, Running, State, Status, due, ensure, refresh, remove, status,
 };
 pub use error::EngineError;
-pub use image::Login;
+pub use image::{FindLogin, Login};
 pub use locate::{Host, Location, Surroundings, TlsFiles, locate};
 pub use settings::Settings;
 pub use stream::{BoxedStream, Stream};
@@ -78,25 +76,19 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Unreachable`], [`EngineError::TooOld`], [`EngineError::Request`].
     pub async fn connect(location: &Location) -> Result<Self, EngineError> {
-        let api = Arc::new(OnceLock::new());
-        let docker = client(location, Arc::clone(&api)).map_err(failed("be asked"))?;
-        let version = docker.version().await.map_err(failed("tell its version"))?;
-        let text = version.api_version.unwrap_or_default();
-        let newest = parse_version(&text).unwrap_or_default();
+        let api_version = ping(location).await?;
+        let newest = parse_version(&api_version).unwrap_or_default();
         if newest < OLDEST_API {
             return Err(EngineError::TooOld {
                 address: location.to_string(),
-                version: version.version.unwrap_or_default(),
-                api: text,
+                api: api_version,
                 needed: OLDEST_API_TEXT,
             });
         }
-        let (major, minor) = newest.min(NEWEST_API);
-        api.get_or_init(|| format!("/v{major}.{minor}"));
         Ok(Self {
-            docker,
+            docker: client(location, newest.min(NEWEST_API))?,
             location: location.clone(),
-            api_version: text,
+            api_version,
         })
     }
 
@@ -146,36 +138,50 @@ impl Engine {
     }
 }
 
-/// A bollard client whose every request goes over a connection of ours, with the API version once it is known.
+/// The newest API version of what listens there. One small question: `/version` asks every component of the Engine.
+async fn ping(location: &Location) -> Result<String, EngineError> {
+    let response = dial::ask(location, dial::request(Method::GET, "/_ping")).await?;
+    let version = response
+        .headers()
+        .get("api-version")
+        .and_then(|value| value.to_str().ok());
+    version
+        .map(ToOwned::to_owned)
+        .ok_or_else(|| EngineError::Request {
+            action: "tell its API version".to_owned(),
+            reason: format!("what listens at {location} is no Docker Engine"),
+        })
+}
+
+/// A bollard client whose every request goes over a connection of ours and names the API version.
 ///
-/// bollard sends its requests without a version, which the Engine's documentation calls deprecated and which would let
-/// answers change their shape under us.
-fn client(location: &Location, api: Arc<OnceLock<String>>) -> Result<Docker, Failure> {
+/// By itself bollard names none, which the Engine's documentation calls deprecated and which would let answers change
+/// their shape under us.
+fn client(location: &Location, (major, minor): Version) -> Result<Docker, EngineError> {
     let location = location.clone();
     let transport = move |mut request: BollardRequest| {
         let location = location.clone();
-        let prefix = api.get().cloned().unwrap_or_default();
         async move {
             let path = request
                 .uri()
                 .path_and_query()
                 .map_or("/", PathAndQuery::as_str);
-            *request.uri_mut() = Uri::try_from(format!("{prefix}{path}"))?;
-            request
-                .headers_mut()
-                .insert(header::HOST, header::HeaderValue::from_static("docker"));
-            let sent = dial::send(&location, request).await;
-            // Ours travels through bollard inside of an I/O error; `failed` takes it out again.
-            let response: hyper::Result<Response<Incoming>> = sent.map_err(io::Error::other)?;
-            Ok(response?)
+            *request.uri_mut() = Uri::try_from(format!("/v{major}.{minor}{path}"))?;
+            request.headers_mut().insert(header::HOST, dial::HOST);
+            // An error of ours travels through bollard inside of an I/O error; `failed` takes it out again.
+            Ok(dial::send(&location, request)
+                .await
+                .map_err(io::Error::other)?)
         }
     };
+    // The address serves only to make whole URLs, of which we use the path.
     Docker::connect_with_custom_transport(
         transport,
         Some("http://docker"),
         ANSWER_SECONDS,
         bollard::API_DEFAULT_VERSION,
     )
+    .map_err(failed("be asked"))
 }
 
 /// Makes an error of bollard's one of ours; `action` completes "the Docker Engine failed to".

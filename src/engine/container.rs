@@ -16,7 +16,7 @@ mod plan;
 mod steps;
 
 pub use plan::State;
-use plan::{Action, Wanted, plan};
+use plan::{Action, Existing, Wanted, plan};
 use steps::{FOREIGN_CONTAINER, PAUSE};
 
 /// The container's name.
@@ -27,6 +27,9 @@ pub const VOLUME: &str = "prewarm-buildkit-state";
 
 /// How long BuildKit may take from its container's start to its first answer.
 const READY_TIME: Duration = Duration::from_secs(60);
+
+/// How long to wait for others to leave a container that must be made anew: closed connections linger for a moment.
+const LEAVE_TIME: Duration = Duration::from_secs(2);
 
 /// Steps towards the container that we want, before we give up on somebody who keeps changing it.
 const STEPS: usize = 100;
@@ -92,6 +95,8 @@ pub struct Refreshed {
     pub old: Option<String>,
     /// The digest of the image now.
     pub new: String,
+    /// Whether the container runs from it. Otherwise the next [`ensure`] that finds it unused makes it anew.
+    pub applied: bool,
 }
 
 /// What was removed.
@@ -112,10 +117,11 @@ pub fn due(last: Option<SystemTime>, now: SystemTime, every: Duration) -> bool {
 
 /// Makes sure that our container runs, from `image` and with `settings`: pulls the image when the Engine does not have
 /// it, and creates, starts or makes anew the container, keeping its volume. One that was just started has answered.
+/// One that somebody uses and whose image is older is used too.
 ///
 /// # Errors
-/// [`EngineError::Image`] when the image cannot be had, [`EngineError::Foreign`], [`EngineError::Busy`] when a container
-/// that somebody uses would have to be made anew, [`EngineError::NotReady`].
+/// [`EngineError::Image`] when the image cannot be had, [`EngineError::Foreign`], [`EngineError::Busy`] when the settings
+/// of a container that somebody uses have changed, [`EngineError::NotReady`].
 pub async fn ensure(
     engine: &Engine,
     image: &str,
@@ -130,7 +136,8 @@ pub async fn ensure(
     converge(engine, image, &digest, settings, progress).await
 }
 
-/// Pulls the image again, and makes the container anew when its digest has moved. Creates no container.
+/// Pulls the image again, and makes the container anew when its digest has moved and nobody uses it. Where there is no
+/// container, none is made.
 ///
 /// # Errors
 /// Those of [`ensure`].
@@ -143,12 +150,19 @@ pub async fn refresh(
 ) -> Result<Refreshed, EngineError> {
     let existing = steps::inspect(engine).await?;
     let new = image::pull(engine, image, login, progress).await?;
-    if existing.is_some() {
-        converge(engine, image, &new, settings, progress).await?;
-    }
+    let applied = match &existing {
+        Some(_) => {
+            converge(engine, image, &new, settings, progress)
+                .await?
+                .image_digest
+                == new
+        }
+        None => false,
+    };
     Ok(Refreshed {
         old: existing.map(|container| container.image),
         new,
+        applied,
     })
 }
 
@@ -259,8 +273,15 @@ async fn converge(
         settings: &hash,
     };
     let mut started = false;
+    let patience = Instant::now() + LEAVE_TIME;
     for _ in 0..STEPS {
         let existing = steps::inspect(engine).await?;
+        let in_the_way =
+            |container: &Existing| container.sessions > 0 && container.is_outdated(&wanted);
+        if existing.as_ref().is_some_and(in_the_way) && Instant::now() < patience {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        }
         let id = existing
             .as_ref()
             .map_or("", |container| container.id.as_str());
@@ -280,6 +301,8 @@ async fn converge(
                 if sessions > 0 {
                     return Err(EngineError::Busy { why, sessions });
                 }
+                // BuildKit's state stays, so it may end in order.
+                steps::stop(engine, id).await;
                 steps::remove_container(engine, id).await?;
             }
             Action::Reuse => {
@@ -293,7 +316,7 @@ async fn converge(
                 }
                 return Ok(Running {
                     container_id: id.to_owned(),
-                    image_digest: digest.to_owned(),
+                    image_digest: existing.map_or_else(String::new, |container| container.image),
                 });
             }
         }

@@ -1,5 +1,6 @@
 //! Connections: to the Engine, to its BuildKit, to a `buildkitd`, and to a buildx builder.
 
+use std::error::Error;
 use std::ffi::OsStr;
 use std::future::Future;
 use std::io;
@@ -11,7 +12,8 @@ use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
-use hyper::{Request, Response, StatusCode, header};
+use hyper::header::{self, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, BufReader};
 use tokio::net::{TcpStream, UnixStream};
@@ -24,7 +26,7 @@ use super::stream::{BUFFER, BoxedStream, End, settle};
 use super::tls;
 use crate::config::BuilderTls;
 
-/// How long a connection may take to be made; docker's command line waits as long.
+/// How long a connection may take to be made, and a simple answer to come; docker's command line waits as long.
 const CONNECT_TIME: Duration = Duration::from_secs(30);
 
 /// How long a `buildkitd` may keep silent after the connection is made.
@@ -35,6 +37,9 @@ const BUILDX_TIME: Duration = Duration::from_secs(120);
 
 /// How much of what a process says on its standard error is kept.
 const STDERR_LIMIT: u64 = 16 << 10;
+
+/// The `Host` of requests to the Engine, which listens for itself alone; moby's client sends something similar.
+pub(super) const HOST: HeaderValue = HeaderValue::from_static("docker");
 
 /// Connects to the Engine's address and says nothing yet.
 ///
@@ -49,49 +54,86 @@ pub async fn connect_raw(location: &Location) -> Result<BoxedStream, EngineError
 /// # Errors
 /// Those of [`connect_raw`], and [`EngineError::NoBuildkit`] where the Engine does not switch protocols.
 pub async fn grpc(location: &Location) -> Result<BoxedStream, EngineError> {
-    let failed = |source: hyper::Error| EngineError::Unreachable {
-        address: location.to_string(),
-        source: io::Error::other(source),
-    };
-    let response = send(location, upgrade_request()).await?.map_err(failed)?;
+    // As moby's own client asks (`client/hijack.go`; the handler is `api/server/router/grpc`).
+    let mut request = request(Method::POST, "/grpc");
+    let headers = request.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("h2c"));
+    let response = ask(location, request).await?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(EngineError::NoBuildkit {
             address: location.to_string(),
             status: response.status().as_u16(),
         });
     }
-    let upgraded = hyper::upgrade::on(response).await.map_err(failed)?;
+    let upgraded = hyper::upgrade::on(response)
+        .await
+        .map_err(|error| broken(location, &error))?;
     Ok(Box::new(TokioIo::new(upgraded)))
 }
 
-/// As moby's own client asks (`client/hijack.go`; the handler is `api/server/router/grpc`).
-fn upgrade_request() -> Request<String> {
-    Request::post("/grpc")
-        .header(header::HOST, "docker")
-        .header(header::CONNECTION, "Upgrade")
-        .header(header::UPGRADE, "h2c")
-        .body(String::new())
-        .expect("the request is well formed")
+/// A request without a body.
+pub(super) fn request(method: Method, path: &'static str) -> Request<String> {
+    let mut request = Request::new(String::new());
+    *request.method_mut() = method;
+    *request.uri_mut() = Uri::from_static(path);
+    request.headers_mut().insert(header::HOST, HOST);
+    request
 }
 
-/// Sends one HTTP request on a connection of its own. The outer error is ours, the inner hyper's.
+/// Asks the Engine something that it can answer at once.
+pub(super) async fn ask(
+    location: &Location,
+    request: Request<String>,
+) -> Result<Response<Incoming>, EngineError> {
+    match tokio::time::timeout(CONNECT_TIME, send(location, request)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(EngineError::Unreachable {
+            address: location.to_string(),
+            source: io::ErrorKind::TimedOut.into(),
+        }),
+    }
+}
+
+/// Sends one HTTP request on a connection of its own.
 pub(super) async fn send<B>(
     location: &Location,
     request: Request<B>,
-) -> Result<hyper::Result<Response<Incoming>>, EngineError>
+) -> Result<Response<Incoming>, EngineError>
 where
     B: Body + Send + 'static,
     B::Data: Send,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let stream = connect_raw(location).await?;
-    let (mut sender, connection) = match http1::handshake(TokioIo::new(stream)).await {
-        Ok(made) => made,
-        Err(error) => return Ok(Err(error)),
-    };
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| broken(location, &error))?;
     // Ends with the response's body, or hands the connection over when it is upgraded; errors reach both.
     tokio::spawn(connection.with_upgrades());
-    Ok(sender.send_request(request).await)
+    sender
+        .send_request(request)
+        .await
+        .map_err(|error| broken(location, &error))
+}
+
+/// A connection that broke. What TLS said stays recognizable: a server refuses our certificate only now.
+fn broken(location: &Location, error: &hyper::Error) -> EngineError {
+    let cause = error
+        .source()
+        .and_then(<dyn Error>::downcast_ref::<io::Error>);
+    let tls = cause
+        .and_then(io::Error::get_ref)
+        .and_then(<dyn Error + Send + Sync>::downcast_ref::<rustls::Error>);
+    let source = match (tls, cause) {
+        (Some(tls), _) => io::Error::new(io::ErrorKind::InvalidData, tls.clone()),
+        (None, Some(cause)) => io::Error::new(cause.kind(), format!("{error}: {cause}")),
+        (None, None) => io::Error::other(error.to_string()),
+    };
+    EngineError::Unreachable {
+        address: location.to_string(),
+        source,
+    }
 }
 
 /// A `buildkitd` on a Unix socket.

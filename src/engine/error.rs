@@ -51,14 +51,10 @@ pub enum EngineError {
         source: io::Error,
     },
     /// Older than what we can work with.
-    #[error(
-        "the Docker Engine at {address} is version {version} (API {api}); prewarm needs API {needed} or newer"
-    )]
+    #[error("the Docker Engine at {address} speaks API {api}; prewarm needs API {needed} or newer")]
     TooOld {
         /// The address.
         address: String,
-        /// The Engine's version.
-        version: String,
         /// Its newest API version.
         api: String,
         /// The oldest that we take.

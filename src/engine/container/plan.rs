@@ -17,6 +17,13 @@ pub(super) struct Existing {
     pub(super) sessions: usize,
 }
 
+impl Existing {
+    /// Whether it would be made anew if nobody used it.
+    pub(super) fn is_outdated(&self, wanted: &Wanted<'_>) -> bool {
+        self.ours && (self.image != wanted.image || self.settings != wanted.settings)
+    }
+}
+
 /// What a container is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -40,7 +47,7 @@ pub(super) struct Wanted<'a> {
 /// The next step towards the container that we want.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// It runs as wanted.
+    /// It runs as wanted, or from an older image and somebody uses it.
     Reuse,
     /// It is as wanted, but does not run.
     Start,
@@ -57,11 +64,16 @@ pub(super) fn plan(existing: Option<&Existing>, wanted: &Wanted<'_>) -> Action {
     match existing {
         None => Action::Create,
         Some(container) if !container.ours => Action::Foreign,
-        Some(container) if container.image != wanted.image => {
-            Action::Recreate("its image has changed")
-        }
         Some(container) if container.settings != wanted.settings => {
             Action::Recreate("its settings have changed")
+        }
+        Some(container) if container.image != wanted.image => {
+            // A newer image can wait until nobody builds; it is no reason to fail either.
+            if container.state == State::Running && container.sessions > 0 {
+                Action::Reuse
+            } else {
+                Action::Recreate("its image has changed")
+            }
         }
         Some(container) => match container.state {
             State::Running => Action::Reuse,
@@ -89,6 +101,10 @@ mod tests {
             ours: false,
             ..ours("new", "same", State::Running)
         };
+        let busy = |image, settings| Existing {
+            sessions: 1,
+            ..ours(image, settings, State::Running)
+        };
         let wanted = Wanted {
             image: "new",
             settings: "same",
@@ -105,7 +121,9 @@ mod tests {
                 Action::Recreate("it is paused or half removed"),
             ),
             (Some(ours("old", "same", State::Running)), image),
-            (Some(ours("old", "other", State::Stopped)), image),
+            (Some(ours("old", "other", State::Stopped)), settings),
+            (Some(busy("old", "same")), Action::Reuse),
+            (Some(busy("new", "other")), settings),
             (Some(ours("new", "other", State::Running)), settings),
             (Some(ours("new", "other", State::Stopped)), settings),
         ];

@@ -36,6 +36,9 @@ const SETTINGS_LABEL: &str = "dev.prewarm.settings";
 /// BuildKit's state directory in its image (`appdefaults.Root`).
 const STATE_DIRECTORY: &str = "/var/lib/buildkit";
 
+/// How long BuildKit may take to end in order, in seconds.
+const STOP_SECONDS: i32 = 5;
+
 /// Log lines of the container in an error.
 const LOG_LINES: &str = "15";
 
@@ -265,9 +268,9 @@ pub(super) async fn last_log_lines(engine: &Engine, id: &str) -> Vec<String> {
         .collect()
 }
 
-/// Stops a container that is of no use; that it fails as well changes nothing.
+/// Stops a container that is not to run any more. One that does not stop is killed by the Engine, or when it is removed.
 pub(super) async fn stop(engine: &Engine, id: &str) {
-    let options = StopContainerOptionsBuilder::new().t(1).build();
+    let options = StopContainerOptionsBuilder::new().t(STOP_SECONDS).build();
     let _ = engine.docker.stop_container(id, Some(options)).await;
 }
 
