@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use consent::{Refused, refused};
+pub use consent::{Refused, refused, refused_image};
 pub use origin::{Loaded, Origin};
 pub use problem::{ConfigErrors, Problem};
 pub use repository::{REPOSITORY_FILE, parse_repository, parse_repository_bytes};
@@ -107,10 +107,13 @@ pub struct WarmSettings {
 /// What a repository's file may ask for; everything else it asks for is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Consent {
-    /// Secret ids that a repository's targets may use.
-    pub secrets: Vec<String>,
+    /// Secrets that a repository's targets may use: the id with its source, so that a repository cannot point a harmless
+    /// id at another file.
+    pub secrets: Vec<Secret>,
     /// SSH agent ids that a repository's targets may use.
     pub ssh: Vec<String>,
+    /// Repositories of images that `ci.buildkit` may name besides `moby/buildkit`: the container runs privileged.
+    pub buildkit_images: Vec<String>,
 }
 
 /// One registry host.
@@ -214,8 +217,19 @@ pub struct Secret {
 pub enum SecretSource {
     /// An environment variable.
     Env(String),
-    /// A file, as written: `~/…` is in the user's home directory, anything relative in the repository's root.
+    /// A file, as written: absolute, or `~/…` in the user's home directory.
     File(PathBuf),
+}
+
+impl SecretSource {
+    /// The key and the value by which both files write it.
+    #[must_use]
+    pub fn written(&self) -> (&'static str, String) {
+        match self {
+            Self::Env(variable) => ("env", variable.clone()),
+            Self::File(path) => ("file", path.display().to_string()),
+        }
+    }
 }
 
 /// Compression of exported layers.

@@ -1,41 +1,67 @@
-//! What a target asks for that the user's own configuration does not allow.
+//! What a repository asks for that the user's own configuration does not allow.
 
 use std::fmt;
 
-use super::{Consent, Target};
+use super::{Consent, Secret, Target};
+use crate::registry::Reference;
 
-/// Something that a target asks for and the user has not allowed.
+/// The repository of BuildKit's own images, which everybody may use.
+const MOBY: (&str, &str) = ("docker.io", "moby/buildkit");
+
+/// Something that a repository asks for and the user has not allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// A build secret, by id.
-    Secret(String),
+    /// A build secret.
+    Secret(Secret),
+    /// A build secret whose id the user allows, from another source.
+    OtherSource(Secret),
     /// An ssh agent, by id.
     Ssh(String),
+    /// An image to run as the BuildKit container.
+    Image(String),
 }
 
 impl Refused {
-    /// What to add to the user's file, as a sentence.
+    /// What to write in the user's file, which people know as `file`.
     #[must_use]
-    pub fn hint(&self) -> String {
-        let (key, id) = match self {
-            Self::Secret(id) => ("secrets", id),
-            Self::Ssh(id) => ("ssh", id),
+    pub fn hint(&self, file: &str) -> String {
+        let line = match self {
+            Self::Secret(secret) | Self::OtherSource(secret) => {
+                let (source, place) = secret.source.written();
+                format!(
+                    "secrets = [{{ id = \"{}\", {source} = \"{place}\" }}]",
+                    secret.id
+                )
+            }
+            Self::Ssh(id) => format!("ssh = [\"{id}\"]"),
+            Self::Image(image) => {
+                let name = Reference::parse(image)
+                    .map_or_else(|_| image.clone(), |it| it.repository().to_string());
+                format!("buildkit_images = [\"{name}\"]")
+            }
         };
-        format!(
-            "if you trust this repository with it, add \"{id}\" to `{key}` in [consent] of your own configuration"
-        )
+        format!("if you trust this repository with it, write in [consent] of {file}: {line}")
     }
 }
 
 impl fmt::Display for Refused {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (kind, id) = match self {
-            Self::Secret(id) => ("secret", id),
+        let (kind, what) = match self {
+            Self::OtherSource(secret) => {
+                let (source, place) = secret.source.written();
+                let id = &secret.id;
+                return write!(
+                    formatter,
+                    "secret `{id}` is allowed by your configuration, but not from {source} {place}"
+                );
+            }
+            Self::Secret(secret) => ("secret", &secret.id),
             Self::Ssh(id) => ("ssh agent", id),
+            Self::Image(image) => ("BuildKit image", image),
         };
         write!(
             formatter,
-            "{kind} `{id}` is not allowed by your configuration"
+            "{kind} `{what}` is not allowed by your configuration"
         )
     }
 }
@@ -46,49 +72,98 @@ pub fn refused(target: &Target, consent: &Consent) -> Vec<Refused> {
     let secrets = target
         .secrets
         .iter()
-        .map(|secret| &secret.id)
-        .filter(|id| !consent.secrets.contains(id));
+        .filter(|secret| !consent.secrets.contains(secret))
+        .map(|secret| {
+            let known = consent
+                .secrets
+                .iter()
+                .any(|allowed| allowed.id == secret.id);
+            if known {
+                Refused::OtherSource(secret.clone())
+            } else {
+                Refused::Secret(secret.clone())
+            }
+        });
     let ssh = target.ssh.iter().filter(|id| !consent.ssh.contains(id));
-    secrets
-        .cloned()
-        .map(Refused::Secret)
-        .chain(ssh.cloned().map(Refused::Ssh))
-        .collect()
+    secrets.chain(ssh.cloned().map(Refused::Ssh)).collect()
+}
+
+/// Whether the user has not allowed to run `image` as the BuildKit container.
+#[must_use]
+pub fn refused_image(image: &str, consent: &Consent) -> Option<Refused> {
+    let refused = || Some(Refused::Image(image.to_owned()));
+    let Ok(reference) = Reference::parse(image) else {
+        return refused();
+    };
+    let repository = reference.repository();
+    let allowed = |name: &String| {
+        crate::registry::Repository::parse(name).is_ok_and(|allowed| allowed == *repository)
+    };
+    if (repository.registry(), repository.path()) == MOBY
+        || consent.buildkit_images.iter().any(allowed)
+    {
+        return None;
+    }
+    refused()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Secret, SecretSource};
+    use crate::config::SecretSource;
+
+    fn secret(id: &str, variable: &str) -> Secret {
+        Secret {
+            id: id.to_owned(),
+            source: SecretSource::Env(variable.to_owned()),
+        }
+    }
 
     #[test]
     fn only_what_the_user_names_is_allowed() {
-        let secret = |id: &str| Secret {
-            id: id.to_owned(),
-            source: SecretSource::Env("X".to_owned()),
-        };
         let mut target = Target::new("builder", ".");
-        target.secrets = vec![secret("pip"), secret("npm")];
+        target.secrets = vec![secret("pip", "PIP"), secret("npm", "NPM")];
         target.ssh = vec!["default".to_owned()];
 
-        let consent = Consent {
-            secrets: vec!["npm".to_owned()],
-            ssh: vec![],
+        let mut consent = Consent {
+            secrets: vec![secret("npm", "NPM")],
+            ..Consent::default()
         };
         let found = refused(&target, &consent);
         assert_eq!(
             found,
             [
-                Refused::Secret("pip".to_owned()),
+                Refused::Secret(secret("pip", "PIP")),
                 Refused::Ssh("default".to_owned())
             ]
         );
-        insta::assert_snapshot!(format!("{}; {}", found[0], found[0].hint()), @"secret `pip` is not allowed by your configuration; if you trust this repository with it, add \"pip\" to `secrets` in [consent] of your own configuration");
+        insta::assert_snapshot!(format!("{}; {}", found[0], found[0].hint("~/c.toml")), @r#"secret `pip` is not allowed by your configuration; if you trust this repository with it, write in [consent] of ~/c.toml: secrets = [{ id = "pip", env = "PIP" }]"#);
 
-        let consent = Consent {
-            secrets: vec!["npm".to_owned(), "pip".to_owned()],
-            ssh: vec!["default".to_owned()],
-        };
+        consent.secrets.push(secret("pip", "HOME"));
+        let other = refused(&target, &consent)[0].to_string();
+        insta::assert_snapshot!(other, @"secret `pip` is allowed by your configuration, but not from env PIP");
+
+        consent.secrets.push(secret("pip", "PIP"));
+        consent.ssh.push("default".to_owned());
         assert_eq!(refused(&target, &consent), []);
+    }
+
+    #[test]
+    fn only_buildkits_own_images_run_unless_the_user_names_others() {
+        let consent = Consent {
+            buildkit_images: vec!["ghcr.io/acme/buildkit".to_owned()],
+            ..Consent::default()
+        };
+        for (image, allowed) in [
+            ("moby/buildkit:buildx-stable-1", true),
+            ("docker.io/moby/buildkit:v0.20.0", true),
+            ("ghcr.io/acme/buildkit:1", true),
+            ("ghcr.io/moby/buildkit:1", false),
+            ("evil/buildkit", false),
+            ("ghcr.io/acme/buildkit2:1", false),
+            ("not an image", false),
+        ] {
+            assert_eq!(refused_image(image, &consent).is_none(), allowed, "{image}");
+        }
     }
 }

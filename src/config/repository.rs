@@ -1,5 +1,7 @@
 //! Reads a repository's `.prewarm.toml`.
 
+use std::collections::BTreeSet;
+
 use super::origin::Loaded;
 use super::problem::ConfigErrors;
 use super::section::{self, Section};
@@ -85,11 +87,13 @@ fn ci(section: &mut Section<'_, '_>) -> Ci {
             .unwrap_or(default.buildkit),
         protected: section
             .list("protected", "release/*", values::branch_pattern)
-            .unwrap_or(default.protected),
+            .map_or(default.protected.clone(), |more| {
+                with_defaults(default.protected, more)
+            }),
         lfs: section.boolean("lfs").unwrap_or(default.lfs),
         submodules: section.boolean("submodules").unwrap_or(default.submodules),
     };
-    if !section.has("protected") && !ci.protected.contains(&ci.default_branch) {
+    if !ci.protected.contains(&ci.default_branch) {
         ci.protected.push(ci.default_branch.clone());
     }
     if ci.lfs && ci.context == CiContext::Git {
@@ -156,12 +160,13 @@ fn target(section: &mut Section<'_, '_>, name: &str) -> Target {
     }
 }
 
-fn secrets(section: &mut Section<'_, '_>) -> Vec<Secret> {
+/// Secrets, as both files write them.
+pub(super) fn secrets(section: &mut Section<'_, '_>) -> Vec<Secret> {
     let mut ids: Vec<String> = Vec::new();
     section.tables("secrets", SECRET, |section| {
         let id = section.parsed("id", "pip", values::id);
         let env = section.parsed("env", "PIP_CONF", values::variable);
-        let file = section.parsed("file", "~/.config/pip/pip.conf", values::file);
+        let file = section.parsed("file", "~/.config/pip/pip.conf", values::own_file);
         if !section.has("id") {
             section.problem(
                 "id",
@@ -192,6 +197,14 @@ fn secrets(section: &mut Section<'_, '_>) -> Vec<Secret> {
     })
 }
 
+/// A repository can protect more branches than the usual ones, but not fewer.
+fn with_defaults(mut protected: Vec<String>, more: Vec<String>) -> Vec<String> {
+    protected.extend(more);
+    let mut seen = BTreeSet::new();
+    protected.retain(|pattern| seen.insert(pattern.clone()));
+    protected
+}
+
 /// Platforms tell tags apart; without any, the builder's own may be one of the other's.
 fn share_a_tag(a: &Target, b: &Target) -> bool {
     let platforms_meet = a.platforms.is_empty()
@@ -199,7 +212,15 @@ fn share_a_tag(a: &Target, b: &Target) -> bool {
         || a.platforms
             .iter()
             .any(|platform| b.platforms.contains(platform));
-    a.cache.is_some() && a.cache == b.cache && a.tag == b.tag && platforms_meet
+    // With `x-{branch}` and `x-y-{branch}`, the branch `y-main` would write the other's tag for `main`.
+    let (one, other) = (prefix(&a.tag), prefix(&b.tag));
+    let nested = one != other && (one.starts_with(other) || other.starts_with(one));
+    a.cache.is_some() && a.cache == b.cache && (nested || (a.tag == b.tag && platforms_meet))
+}
+
+/// What stands before the branch in a tag.
+fn prefix(tag: &str) -> &str {
+    tag.split('{').next().unwrap_or_default()
 }
 
 #[cfg(test)]

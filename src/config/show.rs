@@ -5,9 +5,7 @@ use std::fmt::Write as _;
 use super::origin::{Loaded, Origin};
 use super::quote::{bare_or_quoted, quoted};
 use super::units::{format_duration, format_size};
-use super::{
-    CiBuildkit, CiContext, Compression, Endpoint, RepositoryConfig, SecretSource, UserConfig,
-};
+use super::{CiBuildkit, CiContext, Compression, Endpoint, RepositoryConfig, Secret, UserConfig};
 
 /// Comments are aligned up to this column, in characters; longer lines have theirs right behind.
 const COLUMN: usize = 56;
@@ -101,8 +99,9 @@ pub fn user_settings(loaded: &Loaded<UserConfig>) -> Vec<Setting> {
     table.set("retries", config.warm.retries.to_string());
 
     let mut table = Table::new(loaded, "consent", &mut settings);
-    table.set("secrets", strings(&config.consent.secrets));
+    table.set("secrets", secrets(&config.consent.secrets));
     table.set("ssh", strings(&config.consent.ssh));
+    table.set("buildkit_images", strings(&config.consent.buildkit_images));
 
     for (host, registry) in &config.registries {
         let mut table = Table::new(
@@ -157,17 +156,6 @@ pub fn repository_settings(loaded: &Loaded<RepositoryConfig>) -> Vec<Setting> {
             .args
             .iter()
             .map(|(name, value)| format!("{} = {}", bare_or_quoted(name), quoted(value)));
-        let secrets = target.secrets.iter().map(|secret| {
-            let (source, place) = match &secret.source {
-                SecretSource::Env(variable) => ("env", variable.as_str().into()),
-                SecretSource::File(path) => ("file", path.to_string_lossy()),
-            };
-            format!(
-                "{{ id = {}, {source} = {} }}",
-                quoted(&secret.id),
-                quoted(&place)
-            )
-        });
         let compression = match target.compression {
             Compression::Zstd => "zstd",
             Compression::Gzip => "gzip",
@@ -183,7 +171,7 @@ pub fn repository_settings(loaded: &Loaded<RepositoryConfig>) -> Vec<Setting> {
             "args",
             format!("{{ {} }}", args.collect::<Vec<_>>().join(", ")),
         );
-        table.set("secrets", array(secrets));
+        table.set("secrets", secrets(&target.secrets));
         table.set("ssh", strings(&target.ssh));
         table.set("compression", quoted(compression));
     }
@@ -242,6 +230,17 @@ fn strings(strings: &[String]) -> String {
 
 fn array(items: impl Iterator<Item = String>) -> String {
     format!("[{}]", items.collect::<Vec<_>>().join(", "))
+}
+
+fn secrets(secrets: &[Secret]) -> String {
+    array(secrets.iter().map(|secret| {
+        let (source, place) = secret.source.written();
+        format!(
+            "{{ id = {}, {source} = {} }}",
+            quoted(&secret.id),
+            quoted(&place)
+        )
+    }))
 }
 
 #[cfg(test)]

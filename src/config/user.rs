@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::origin::Loaded;
 use super::problem::{ConfigErrors, LONGEST, Source, check_length};
+use super::repository::secrets;
 use super::section::{self, Section};
 use super::units::parse_duration;
 use super::{
@@ -53,11 +54,12 @@ pub fn parse_user(text: &str, paths: &Paths) -> Result<Loaded<UserConfig>, Confi
         builder: root.table("builder", |section| builder(section, &file)),
         warm: root.table("warm", warm),
         consent: root.table("consent", |section| Consent {
-            secrets: section
-                .list("secrets", "pip", values::id)
-                .unwrap_or_default(),
+            secrets: secrets(section),
             ssh: section
                 .list("ssh", "default", values::id)
+                .unwrap_or_default(),
+            buildkit_images: section
+                .list("buildkit_images", "ghcr.io/acme/buildkit", values::cache)
                 .unwrap_or_default(),
         }),
         registries: root.table("registry", |section| {

@@ -199,12 +199,24 @@ pub(super) fn tag(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// Architectures that Go and so Docker knows of (`GOARCH`), for which there are base images.
+const ARCHITECTURES: [&str; 9] = [
+    "386", "amd64", "arm", "arm64", "loong64", "mips64le", "ppc64le", "riscv64", "s390x",
+];
+
 pub(super) fn platform(text: &str) -> Result<String, String> {
-    if PLATFORM.is_match(text) {
+    if !PLATFORM.is_match(text) {
+        return Err(format!(
+            "\"{text}\" is not a platform: write os/architecture or os/architecture/variant"
+        ));
+    }
+    let architecture = text.split('/').nth(1).unwrap_or_default();
+    if ARCHITECTURES.contains(&architecture) {
         Ok(text.to_owned())
     } else {
         Err(format!(
-            "\"{text}\" is not a platform: write os/architecture or os/architecture/variant"
+            "\"{architecture}\" is not an architecture that images are built for: {}",
+            ARCHITECTURES.join(", ")
         ))
     }
 }
@@ -258,6 +270,18 @@ pub(super) fn file(text: &str) -> Result<PathBuf, String> {
         Err(format!("\"{text}\": of `~` forms only ~/ is understood"))
     } else {
         Ok(PathBuf::from(text))
+    }
+}
+
+/// A file of the user's, at a place that no repository can choose.
+pub(super) fn own_file(text: &str) -> Result<PathBuf, String> {
+    let path = file(text)?;
+    if path.is_absolute() || path.starts_with("~") {
+        Ok(path)
+    } else {
+        Err(format!(
+            "\"{text}\" is relative: write where the secret is from / or ~/ on"
+        ))
     }
 }
 

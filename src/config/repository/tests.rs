@@ -86,7 +86,9 @@ fn values_become_types() {
         default_branch: "trunk".to_owned(),
         pull_requests: false,
         buildkit: CiBuildkit::Engine,
-        protected: vec![],
+        protected: ["main", "master", "release/*", "trunk"]
+            .map(str::to_owned)
+            .to_vec(),
         lfs: true,
         submodules: true,
     };
@@ -229,7 +231,7 @@ platforms = ["linux/amd64"]
 cache = "ghcr.io/acme/app"
 tag = "shared-{branch}"
 secrets = [
-  { id = "both", env = "A", file = "b" },
+  { id = "both", env = "A", file = "/b" },
   { id = "neither" },
   { env = "A" },
   { id = "both", env = "A" },
@@ -244,7 +246,7 @@ secrets = [
         | [target.two]
         = give one of them another `tag` or `cache`, or platforms that the other has not
     .prewarm.toml:13:36: `target.two.secrets[0].file`: a secret has one source: `env` or `file`
-        | { id = "both", env = "A", file = "b" },
+        | { id = "both", env = "A", file = "/b" },
     .prewarm.toml:14:3: `target.two.secrets[1].env`: is missing: a secret has a source, `env` or `file`
         | { id = "neither" },
     .prewarm.toml:15:3: `target.two.secrets[2].id`: is missing: the Dockerfile names the secret by it
@@ -257,12 +259,32 @@ secrets = [
 }
 
 #[test]
-fn the_default_branch_is_protected_unless_the_file_says_otherwise() {
+fn a_repository_protects_more_branches_and_never_fewer() {
     let protected = |ci: &str| parse(&format!("version = 1\n[ci]\n{ci}")).ci.protected;
     let ours = protected("default_branch = \"trunk\"");
     assert_eq!(ours, ["main", "master", "release/*", "trunk"]);
     let theirs = protected("default_branch = \"trunk\"\nprotected = [\"v*\"]");
-    assert_eq!(theirs, ["v*"]);
+    assert_eq!(theirs, ["main", "master", "release/*", "v*", "trunk"]);
+}
+
+#[test]
+fn a_target_whose_branches_could_write_anothers_tags_is_refused() {
+    let two = |one: &str, other: &str| {
+        let table = |name: &str, tag: &str| {
+            format!("[target.{name}]\ncache = \"r.io/a\"\ntag = \"{tag}\"\n")
+        };
+        parse_repository(
+            &format!("version = 1\n{}{}", table("a", one), table("b", other)),
+            "f",
+        )
+        .is_ok()
+    };
+    assert!(two("a-{branch}", "b-{branch}"));
+    assert!(
+        !two("a-{branch}", "a-b-{branch}"),
+        "the branch `b-main` would write the other's tag for `main`"
+    );
+    assert!(!two("{branch}.a", "b-{branch}"));
 }
 
 #[test]

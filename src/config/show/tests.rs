@@ -17,7 +17,7 @@ const REPOSITORY: &str = r#"version = 1
 context = "path"
 [target.builder]
 cache = "ghcr.io/acme/app"
-secrets = [{ id = "pip", file = "pip \"x\".conf" }]
+secrets = [{ id = "pip", file = "/pip \"x\".conf" }]
 args = { PYTHON = "3.11" }
 "#;
 
@@ -46,7 +46,7 @@ fn every_line_says_where_it_comes_from() {
     cache = "ghcr.io/acme/app"                               # .prewarm.toml:5
     tag = "builder-cache-{branch}"                           # default
     args = { PYTHON = "3.11" }                               # .prewarm.toml:7
-    secrets = [{ id = "pip", file = "pip \"x\".conf" }]      # .prewarm.toml:6
+    secrets = [{ id = "pip", file = "/pip \"x\".conf" }]     # .prewarm.toml:6
     ssh = []                                                 # default
     compression = "zstd"                                     # default
 
@@ -68,6 +68,7 @@ fn every_line_says_where_it_comes_from() {
     [consent]
     secrets = []                                             # default
     ssh = []                                                 # default
+    buildkit_images = []                                     # default
 
     [registry."127.0.0.1:5000"]
     insecure = true                                          # ~/.config/prewarm/config.toml:8

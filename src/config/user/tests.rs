@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::Origin;
 use crate::config::tests::paths;
+use crate::config::{Origin, Secret, SecretSource};
 use crate::error::{Kind, Remedy as _};
 
 fn problems(text: &str) -> String {
@@ -56,7 +56,7 @@ insecure = "yes"
         | base_check = 15
     ~/.config/prewarm/config.toml:11:11: `warm.retries`: expected a whole number such as 1, found a float
         | retries = 1.5
-    ~/.config/prewarm/config.toml:13:11: `consent.secrets`: expected an array such as ["pip"], found a string
+    ~/.config/prewarm/config.toml:13:11: `consent.secrets`: expected an array such as [{ id = "pip", env = "PIP_CONF" }], found a string
         | secrets = "pip"
     ~/.config/prewarm/config.toml:14:19: `consent.ssh`: expected a string such as "default", found an integer
         | ssh = ["default", 1, "default", "a b"]
@@ -144,8 +144,9 @@ fn values_become_types() {
         base_check = "0s"
         retries = 0
         [consent]
-        secrets = ["pip"]
+        secrets = [{ id = "pip", env = "PIP_CONF" }]
         ssh = ["default"]
+        buildkit_images = ["ghcr.io/acme/buildkit"]
         [registry."127.0.0.1:5000"]
         insecure = true
         [registry."ghcr.io"]
@@ -184,7 +185,11 @@ fn values_become_types() {
     assert_eq!(
         config.consent,
         Consent {
-            secrets: vec!["pip".to_owned()],
+            secrets: vec![Secret {
+                id: "pip".to_owned(),
+                source: SecretSource::Env("PIP_CONF".to_owned()),
+            }],
+            buildkit_images: vec!["ghcr.io/acme/buildkit".to_owned()],
             ssh: vec!["default".to_owned()]
         }
     );
