@@ -10,7 +10,7 @@ mod tags;
 use crate::error::{Kind, Remedy};
 use crate::registry::{Digest, Manifest, Reference, Registry, RegistryError};
 
-pub use complete::{Complete, verify_complete};
+pub use complete::{Complete, find, verify_complete};
 pub use inputs::{INPUTS_LIMIT, pull_inputs, push_inputs};
 pub use tags::{Tags, Template, TemplateError, protected, slug};
 
@@ -82,15 +82,28 @@ impl Remedy for PublishError {
     }
 }
 
-/// Points `to` at a manifest that its repository has, in one request; doing it twice changes nothing. Only the caller knows
-/// that the manifest is complete ([`verify_complete`]) and that the branch is not [`protected`].
+/// Points `to` at a manifest that its repository has; doing it twice changes nothing. Only the caller knows that the
+/// manifest is complete ([`verify_complete`]) and that the branch is not [`protected`]. A tag that holds anything but a
+/// cache, such as an image, is left alone.
 ///
 /// # Errors
-/// When the registry cannot be reached or refuses.
+/// When the registry cannot be reached or refuses, and [`PublishError::NotCache`].
 pub async fn retag(
     registry: &Registry,
     manifest: &Manifest,
     to: &Reference,
 ) -> Result<(), PublishError> {
+    match registry.manifest(to).await? {
+        Some(current) if current.digest == manifest.digest => return Ok(()),
+        Some(current) => {
+            if let Some(reason) = complete::foreign(&current) {
+                return Err(PublishError::NotCache {
+                    reference: to.clone(),
+                    reason,
+                });
+            }
+        }
+        None => {}
+    }
     Ok(registry.put_manifest(to, manifest).await?)
 }

@@ -90,6 +90,23 @@ async fn look(
     })
 }
 
+/// The cache under a tag, without a look at its blobs; `None` when there is nothing, or something else. One request.
+///
+/// # Errors
+/// When the registry cannot be reached or refuses.
+pub async fn find(
+    registry: &Registry,
+    reference: &Reference,
+) -> Result<Option<Manifest>, PublishError> {
+    let manifest = registry.manifest(reference).await?;
+    Ok(manifest.filter(|manifest| blobs(manifest).is_ok()))
+}
+
+/// Why a manifest is not a cache; `None` when it is one.
+pub(super) fn foreign(manifest: &Manifest) -> Option<String> {
+    blobs(manifest).err()
+}
+
 #[derive(Debug, serde::Deserialize)]
 struct Descriptor {
     #[serde(rename = "mediaType", default)]
