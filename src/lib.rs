@@ -6,6 +6,7 @@ pub mod config;
 pub mod engine;
 pub mod error;
 pub mod paths;
+pub mod plan;
 pub mod publish;
 pub mod record;
 pub mod registry;
