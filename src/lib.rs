@@ -2,6 +2,7 @@
 //!
 //! This library is the program's own; it makes no promise of a stable API.
 
+pub mod buildkit;
 pub mod config;
 pub mod engine;
 pub mod error;
