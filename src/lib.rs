@@ -2,6 +2,7 @@
 //!
 //! This library is the program's own; it makes no promise of a stable API.
 
+pub mod builder;
 pub mod buildkit;
 pub mod config;
 pub mod engine;
@@ -13,3 +14,4 @@ pub mod record;
 pub mod registry;
 pub mod snapshot;
 pub mod ui;
+pub mod world;
