@@ -72,6 +72,12 @@ impl Error {
         }
     }
 
+    /// What failed, on one line.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        self.message.lines().next().unwrap_or_default().to_owned()
+    }
+
     /// The same error with one more thing to do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

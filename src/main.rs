@@ -1,2 +1,7 @@
 //! The `prewarm` program.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    prewarm::commands::main()
+}

@@ -84,6 +84,13 @@ impl Repository {
         target.strip_prefix("refs/heads/").map(str::to_owned)
     }
 
+    /// The commit of a local branch; `None` when there is none of that name.
+    #[must_use]
+    pub fn branch_commit(&self, name: &str) -> Option<ObjectId> {
+        let branch = self.git.find_branch(name, git2::BranchType::Local).ok()?;
+        Some(from_oid(branch.get().peel_to_commit().ok()?.id()))
+    }
+
     /// The commit that HEAD is at.
     ///
     /// # Errors

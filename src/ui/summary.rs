@@ -11,7 +11,7 @@ use super::text::{bytes, clean, duration};
 use crate::record::Outcome;
 
 /// What came of all targets.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// In the configuration's order.
     pub targets: Vec<TargetSummary>,
@@ -51,6 +51,32 @@ pub struct TargetSummary {
     pub reason: String,
     /// What else the user should know.
     pub notes: Vec<String>,
+}
+
+impl TargetSummary {
+    /// A target of which nothing has come yet.
+    #[must_use]
+    pub fn new(target: &str, platform: Option<String>) -> Self {
+        Self {
+            target: target.to_owned(),
+            platform,
+            outcome: Verdict::Failed,
+            steps_total: 0,
+            steps_cached: 0,
+            steps_run: 0,
+            steps_salvaged: 0,
+            bytes_exported: 0,
+            duration: Duration::ZERO,
+            source: String::new(),
+            key: None,
+            tags: Vec::new(),
+            ci: CiVerdict::WillNotHit {
+                reason: "nothing was pushed".to_owned(),
+            },
+            reason: String::new(),
+            notes: Vec::new(),
+        }
+    }
 }
 
 /// How a target ended.
@@ -231,11 +257,14 @@ fn steps(target: &TargetSummary) -> String {
         (target.steps_run, "run"),
         (target.steps_salvaged, "salvaged"),
     ];
-    let parts: Vec<_> = counts
+    let mut parts: Vec<_> = counts
         .iter()
         .filter(|(count, _)| *count > 0)
         .map(|(count, word)| format!("{count} {word}"))
         .collect();
+    if parts.is_empty() {
+        parts.push("none finished".to_owned());
+    }
     format!(
         "{}: {} in {}",
         target.steps_total,

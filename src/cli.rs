@@ -1,0 +1,145 @@
+//! The command line as types. Doc comments here are the help that people read.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Makes the next CI image build a cache hit.
+///
+/// prewarm builds the dependency stage of your Docker image from exactly the tree that CI will see, and pushes its
+/// BuildKit cache to the registry before you push.
+#[derive(Debug, Parser)]
+#[command(name = "prewarm", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The end of the help: what the exit codes mean.
+const EXIT_CODES: &str = "Exit codes: 0 done · 1 the work failed · 2 usage or configuration · 3 environment (engine, \
+registry, disk) · 4 warm locally but not pushed · 70 a bug of ours · 128+n ended by signal n";
+
+/// A subcommand.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build the targets' stages and push their cache, so that CI's next build hits it
+    Warm(WarmArgs),
+    /// Look after the BuildKit container that prewarm owns
+    Builder(BuilderArgs),
+    /// Show what was warmed, newest first
+    History(HistoryArgs),
+    /// Check or show the configuration
+    Config(ConfigArgs),
+}
+
+/// Arguments of `warm`.
+#[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag that people type"
+)]
+pub struct WarmArgs {
+    /// The repository, or any directory in it
+    #[arg(default_value = ".")]
+    pub path: PathBuf,
+    /// Warm only this target; may be given several times
+    #[arg(long = "target", value_name = "NAME")]
+    pub targets: Vec<String>,
+    /// Warm this revision instead of HEAD
+    #[arg(long, value_name = "REV", conflicts_with_all = ["staged", "worktree"])]
+    pub rev: Option<String>,
+    /// Warm what the index holds: the next commit
+    #[arg(long, conflicts_with = "worktree")]
+    pub staged: bool,
+    /// Warm the tracked files as they are in the work tree
+    #[arg(long)]
+    pub worktree: bool,
+    /// Build and export even when it is warm already
+    #[arg(long)]
+    pub force: bool,
+    /// Say what would be warmed and why, without building
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Warm only this machine's BuildKit; push nothing
+    #[arg(long)]
+    pub no_push: bool,
+    /// Events as JSON lines on stderr, the result as JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `builder`.
+#[derive(Debug, Args)]
+pub struct BuilderArgs {
+    /// What to do with it
+    #[command(subcommand)]
+    pub command: BuilderCommand,
+}
+
+/// What to do with the container.
+#[derive(Debug, Subcommand)]
+pub enum BuilderCommand {
+    /// Show the container, its image and its limits
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch its image again, and use it if it moved
+    Refresh {
+        /// The repository whose `ci.buildkit` names the image
+        #[arg(default_value = ".")]
+        path: PathBuf,
+    },
+    /// Remove the container and the volume with its cache
+    Remove,
+}
+
+/// Arguments of `history`.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// Only this repository; all of them by default
+    pub path: Option<PathBuf>,
+    /// How many
+    #[arg(long, short = 'n', default_value_t = 20, value_name = "COUNT")]
+    pub limit: u32,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `config`.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// What to do with it
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Report every problem of the user's and the repository's configuration
+    Check {
+        /// The repository, or any directory in it
+        #[arg(default_value = ".")]
+        path: PathBuf,
+    },
+    /// Show the merged configuration and where each value comes from
+    Show {
+        /// The repository, or any directory in it
+        #[arg(default_value = ".")]
+        path: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,395 @@
+//! One build: solve, compute the key from what BuildKit really asked for and used, export, publish; or salvage.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::cut;
+use super::destination::Destination;
+use super::done::Done;
+use super::evaluate::{self, Evaluation};
+use super::imports::{cache_reference, imports};
+use super::job::{Job, secrets};
+use super::push::Push;
+use super::run::Run;
+use super::show::Shown;
+use crate::builder::Builder;
+use crate::buildkit::BuildkitError;
+use crate::buildkit::auth::{AuthService, Lookup};
+use crate::buildkit::progress::{End, Step, split_digest};
+use crate::buildkit::secrets::SecretService;
+use crate::buildkit::session::Services;
+use crate::buildkit::solve::{CacheExport, CacheReference, Definition, Report, Request};
+use crate::buildkit::ssh::AgentService;
+use crate::error::{Error, Kind};
+use crate::plan::inputs::Inputs;
+use crate::record::{BaseDigest, Outcome};
+use crate::registry::{Digest, Reference};
+use crate::ui::Event;
+
+/// A build of one job.
+pub(super) struct Build<'a, 'run> {
+    pub(super) run: &'a Run<'run>,
+    pub(super) job: &'a Job,
+    pub(super) evaluation: &'a Evaluation,
+    builder: &'a Builder,
+    imports: Vec<CacheReference>,
+    agents: BTreeMap<String, PathBuf>,
+    secrets: BTreeMap<String, Vec<u8>>,
+    started_ms: i64,
+}
+
+/// What is solved: the job's Dockerfile, or one that was cut.
+#[derive(Clone, Debug)]
+struct Variant {
+    definition: Definition,
+    dockerfile: Vec<u8>,
+    recipe: String,
+}
+
+impl<'a, 'run> Build<'a, 'run> {
+    /// Reaches BuildKit and looks up which caches there are to import.
+    pub(super) async fn new(
+        run: &'a Run<'run>,
+        job: &'a Job,
+        evaluation: &'a Evaluation,
+    ) -> Result<Self, Error> {
+        let mut agents = BTreeMap::new();
+        for id in &job.target.ssh {
+            let socket = run.world.variable("SSH_AUTH_SOCK").ok_or_else(|| {
+                Error::new(
+                    Kind::Usage,
+                    format!(
+                        "target {}: ssh agent {id}: SSH_AUTH_SOCK is not set",
+                        job.target.name
+                    ),
+                )
+                .hint("start an agent with `ssh-agent` and add a key with `ssh-add`")
+            })?;
+            agents.insert(id.clone(), PathBuf::from(socket));
+        }
+        let builder = run.builder().await?;
+        let imports = imports(run, job, evaluation).await?;
+        Ok(Self {
+            run,
+            job,
+            evaluation,
+            builder,
+            imports,
+            agents,
+            secrets: secrets(run, &job.target)?,
+            started_ms: run.world.now_ms(),
+        })
+    }
+
+    /// Builds, and publishes what came of it.
+    pub(super) async fn run(&self) -> Done {
+        self.phase("building");
+        let (definition, dockerfile) = self.job.definition();
+        let mut variant = Variant {
+            definition,
+            dockerfile,
+            recipe: self.evaluation.recipe.clone(),
+        };
+        let mut done = Done::new(self.started_ms);
+        let mut report = self
+            .solve(&variant, None, Shown::new(&self.job.label, false))
+            .await;
+        if let Ok(Report {
+            result: Err(BuildkitError::Image { image, .. }),
+            ..
+        }) = &report
+        {
+            // Not to be pulled: the Engine's own store may have it, as for an image that was built here.
+            let image = image.clone();
+            variant.definition.pulls = false;
+            let again = self
+                .solve(&variant, None, Shown::new(&self.job.label, false))
+                .await;
+            if again
+                .as_ref()
+                .is_ok_and(|again| !matches!(again.result, Err(BuildkitError::Image { .. })))
+            {
+                done.local_image = Some(image);
+                report = again;
+            }
+        }
+        let report = match report {
+            Ok(report) => report,
+            Err(error) => return done.fail(error),
+        };
+        done.steps = instructions(&report);
+        match &report.result {
+            Err(BuildkitError::Step { line, .. }) => {
+                let salvaged = self.salvage(&variant, *line, &mut done).await;
+                if let Err(error) = salvaged {
+                    done.notes
+                        .push(format!("the steps before it could not be saved: {error}"));
+                }
+                let failed = report.result.expect_err("it is a failed step");
+                done.error = Some(with_log(&self.job.target.dockerfile, &failed));
+                done
+            }
+            Ok(_) => self.publish(&variant, report, done).await,
+            Err(error) => {
+                let error = error.clone().into();
+                done.fail(error)
+            }
+        }
+    }
+
+    async fn publish(&self, variant: &Variant, report: Report, mut done: Done) -> Done {
+        let published = async {
+            let inputs = self.inputs(&report).await;
+            if done.local_image.is_none() {
+                self.remember(variant, &inputs);
+            }
+            let key = evaluate::key(self.job, &variant.recipe, &inputs).await?;
+            done.key = Some(key.clone());
+            done.inputs = Some(inputs.clone());
+            done.outcome = Outcome::LocalOnly;
+            let Some(destination) = self.destination() else {
+                return Ok(());
+            };
+            done.outcome = Outcome::NotPushed;
+            let push = Push {
+                destination,
+                recipe: &variant.recipe,
+                key: &key,
+                inputs: &inputs,
+                salvaged: false,
+            };
+            let export = async |to: &Reference| self.export(variant, to).await;
+            let pushed = self.push(&push, export);
+            done.pushed = Some(pushed.await?);
+            done.outcome = Outcome::Warm;
+            Ok::<_, Error>(())
+        };
+        match published.await {
+            Ok(()) => done,
+            Err(error) => done.fail(error),
+        }
+    }
+
+    /// Builds and pushes what stands before the step that failed.
+    async fn salvage(
+        &self,
+        failed: &Variant,
+        line: Option<u32>,
+        done: &mut Done,
+    ) -> Result<(), Error> {
+        let Some(destination) = self.destination() else {
+            return Ok(());
+        };
+        let Some(dockerfile) = line.and_then(|line| cut::before(&failed.dockerfile, line)) else {
+            return Ok(());
+        };
+        self.phase("saving the steps before the one that failed");
+        let recipe = self.recipe(&dockerfile);
+        let variant = Variant {
+            definition: Definition {
+                stage: None,
+                ..failed.definition.clone()
+            },
+            dockerfile,
+            recipe,
+        };
+        let report = self
+            .solve(&variant, None, Shown::new(&self.job.label, true))
+            .await?;
+        let saved = instructions(&report).len();
+        let inputs = self.inputs(&report).await;
+        report.result?;
+        let key = evaluate::key(self.job, &variant.recipe, &inputs).await?;
+        let push = Push {
+            destination,
+            recipe: &variant.recipe,
+            key: &key,
+            inputs: &inputs,
+            salvaged: true,
+        };
+        let export = async |to: &Reference| self.export(&variant, to).await;
+        let pushed = self.push(&push, export).await?;
+        done.pushed = Some(pushed);
+        done.salvaged = saved;
+        done.outcome = Outcome::Salvaged;
+        Ok(())
+    }
+
+    /// What the solve asked for and used. An image of which only the metadata was needed (it is cached further up) shows no
+    /// digest; it is what the registry has, as BuildKit has just looked it up there too.
+    async fn inputs(&self, report: &Report) -> Inputs {
+        let owned = |(image, digest): (&str, &str)| (image.to_owned(), digest.to_owned());
+        let mut images: BTreeMap<String, String> = report
+            .steps
+            .iter()
+            .filter_map(Step::image)
+            .map(owned)
+            .collect();
+        for name in report.steps.iter().filter_map(Step::looked_up) {
+            if let Some((image, _)) = split_digest(name) {
+                // The Dockerfile pins it, so that it is part of the recipe.
+                images.remove(image);
+            } else if !images.contains_key(name)
+                && let Ok(reference) = Reference::parse(name)
+                && let Ok(Some(digest)) = self.run.registry.head_manifest(&reference).await
+            {
+                images.insert(name.to_owned(), digest.to_string());
+            }
+        }
+        Inputs::new(
+            report.asked.clone(),
+            images,
+            report.steps.iter().any(Step::downloads),
+        )
+    }
+
+    /// Remembers what the recipe asked for, and the images' digests.
+    fn remember(&self, variant: &Variant, inputs: &Inputs) {
+        let records = &self.run.records;
+        let checked_at = self.run.world.now_ms() / 1000;
+        let document = inputs.to_json();
+        self.run
+            .note(records.store_inputs(&variant.recipe, &document, checked_at));
+        for (image, digest) in &inputs.images {
+            let base = BaseDigest {
+                digest: digest.clone(),
+                checked_at,
+            };
+            self.run
+                .note(records.store_base_digest(image, &self.evaluation.platform, &base));
+        }
+    }
+
+    /// The recipe of a Dockerfile that was cut short.
+    fn recipe(&self, dockerfile: &[u8]) -> String {
+        let (identity, platform) = (&self.evaluation.identity, &self.evaluation.platform);
+        let mut recipe = self.job.recipe(self.run, identity, platform);
+        recipe.dockerfile = dockerfile.to_vec();
+        recipe.stage = None;
+        recipe.hash()
+    }
+
+    /// Where to push, if pushing is wanted.
+    fn destination(&self) -> Option<&'a Destination> {
+        self.job
+            .destination
+            .as_ref()
+            .filter(|_| self.run.request.push)
+    }
+
+    /// Exports what was built.
+    async fn export(
+        &self,
+        variant: &Variant,
+        to: &Reference,
+    ) -> Result<Result<Option<String>, BuildkitError>, Error> {
+        Ok(self
+            .solve(variant, Some(to), Shown::new(&self.job.label, true))
+            .await?
+            .result)
+    }
+
+    async fn solve(
+        &self,
+        variant: &Variant,
+        export: Option<&Reference>,
+        mut shown: Shown,
+    ) -> Result<Report, Error> {
+        let (job, dockerfile) = (self.job, variant.dockerfile.clone());
+        let ci_context = self.run.config.ci.context;
+        let sources = tokio::task::block_in_place(|| job.sources(&dockerfile, ci_context))?;
+        let registry = Arc::clone(&self.run.registry);
+        let lookup: Lookup = Arc::new(move |host| {
+            let registry = Arc::clone(&registry);
+            Box::pin(async move {
+                let found = registry
+                    .credentials(&host)
+                    .await
+                    .map_err(|error| error.to_string())?;
+                Ok(found.map(|found| (found.username, found.secret)))
+            })
+        });
+        let services = Services {
+            sources,
+            auth: AuthService::new(lookup),
+            secrets: SecretService::new(self.secrets.clone()),
+            ssh: AgentService::new(self.agents.clone()),
+            shared_key: self.shared_key(),
+        };
+        let request = Request {
+            definition: variant.definition.clone(),
+            imports: self.imports.clone(),
+            export: export.map(|to| CacheExport {
+                to: cache_reference(self.run, to),
+                compression: self.job.target.compression,
+            }),
+            limit: self.run.user.warm.timeout,
+        };
+        let (events, mut received) = mpsc::channel(64);
+        let show = async {
+            while let Some(event) = received.recv().await {
+                if let Some(event) = shown.event(event) {
+                    self.run.ui.event(&event);
+                }
+            }
+        };
+        let (report, ()) = tokio::join!(
+            self.builder
+                .client
+                .solve(&request, services, events, &self.run.stop),
+            show
+        );
+        Ok(report)
+    }
+
+    /// The same for builds whose contexts are one directory with one set of modes.
+    fn shared_key(&self) -> String {
+        let (repository, umask) = (&self.run.repository, self.run.config.ci.umask);
+        let what = format!("{repository}\0{}\0{umask:o}", self.job.target.context);
+        Digest::of(what.as_bytes()).hex().to_owned()
+    }
+
+    pub(super) fn phase(&self, message: &str) {
+        self.run.ui.event(&Event::Target {
+            target: self.job.label.clone(),
+            message: message.to_owned(),
+        });
+    }
+}
+
+/// The error of a failed step, with where it stands and what it printed last.
+fn with_log(dockerfile: &str, failed: &BuildkitError) -> Error {
+    let mut error = Error::from(failed.clone());
+    if let BuildkitError::Step { log, line, .. } = failed {
+        if let Some(line) = line {
+            error.message = format!("{dockerfile}:{line}: {}", error.message);
+        }
+        for line in log {
+            error.message.push_str("\n| ");
+            error.message.push_str(line);
+        }
+    }
+    error
+}
+
+/// The Dockerfile's instructions. One that several targets share can show twice, as run and as found in the cache: then it
+/// was run.
+fn instructions(report: &Report) -> Vec<Step> {
+    let mut instructions: Vec<Step> = Vec::new();
+    for step in report.steps.iter().filter(|step| step.is_instruction()) {
+        match instructions
+            .iter_mut()
+            .find(|known| known.name == step.name)
+        {
+            Some(known) if known.end == Some(End::Cached) && step.end.is_some() => {
+                *known = step.clone();
+            }
+            Some(_) => {}
+            None => instructions.push(step.clone()),
+        }
+    }
+    instructions
+}

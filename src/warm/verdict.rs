@@ -1,0 +1,157 @@
+//! Whether CI's next build will hit, and what the user should know about the steps. Pure.
+
+use std::collections::BTreeSet;
+
+use super::destination::{BranchTag, Destination};
+use crate::builder::Identity;
+use crate::config::CiContext;
+use crate::snapshot::Filter;
+use crate::ui::CiVerdict;
+
+/// What hosted CI runners build for when nothing is said.
+const USUAL_PLATFORM: &str = "linux/amd64";
+
+/// What the verdict rests on.
+pub(super) struct Grounds<'a> {
+    pub(super) identity: &'a Identity,
+    pub(super) destination: Option<&'a Destination>,
+    /// Whether the configuration says which platforms CI builds for.
+    pub(super) names_platforms: bool,
+    /// Names of the target's instructions, as BuildKit shows them; empty when nothing was built.
+    pub(super) steps: &'a [String],
+    pub(super) ci_context: CiContext,
+    /// What BuildKit asked of the context.
+    pub(super) asked: &'a BTreeSet<Filter>,
+}
+
+/// The verdict on a target whose cache is complete where it was to go.
+pub(super) fn verdict(grounds: &Grounds<'_>) -> CiVerdict {
+    let Some(destination) = grounds.destination else {
+        return CiVerdict::WillNotHit {
+            reason: "nothing was pushed".to_owned(),
+        };
+    };
+    if let BranchTag::Skip { reason } = &destination.branch {
+        return CiVerdict::WillNotHit {
+            reason: format!("{reason}; the cache is under its key only"),
+        };
+    }
+    if !grounds.names_platforms && grounds.identity.platform != USUAL_PLATFORM {
+        let platform = &grounds.identity.platform;
+        return CiVerdict::NotAssured {
+            reason: format!(
+                "this was built for {platform}, the builder's own; say in `platforms` what CI builds for"
+            ),
+            steps_at_risk: Vec::new(),
+        };
+    }
+    if let Some(doubt) = &grounds.identity.doubt {
+        let steps_at_risk = grounds
+            .steps
+            .iter()
+            .filter(|step| is_at_risk(step))
+            .cloned()
+            .collect();
+        return CiVerdict::NotAssured {
+            reason: doubt.clone(),
+            steps_at_risk,
+        };
+    }
+    let copies = || {
+        let copies = |step: &&String| step.contains("] COPY ") || step.contains("] ADD ");
+        grounds.steps.iter().filter(copies).cloned().collect()
+    };
+    match grounds.ci_context {
+        CiContext::Path if grounds.asked.iter().any(takes_git_directory) => CiVerdict::NotAssured {
+            reason: "a step copies the whole context, and with it CI's `.git`, which is never the same twice; \
+                     add `.git` to `.dockerignore`"
+                .to_owned(),
+            steps_at_risk: copies(),
+        },
+        CiContext::Git if grounds.asked.iter().any(takes_everything) => CiVerdict::NotAssured {
+            reason: "a step copies the whole context, and BuildKit gives the root of a Git context another checksum \
+                     than that of any other; copy what the stage needs by name, or let CI build with `context: .`"
+                .to_owned(),
+            steps_at_risk: copies(),
+        },
+        CiContext::Path | CiContext::Git => CiVerdict::WillHit,
+    }
+}
+
+/// Steps whose contents stay behind, as notes.
+pub(super) fn unexported(steps: &[String]) -> Vec<String> {
+    steps
+        .iter()
+        .filter(|step| step.contains("--mount=type=cache"))
+        .map(|step| format!("the cache mount of {step} is not exported: its result is warm, its contents stay here"))
+        .collect()
+}
+
+/// Whether BuildKit versions were seen to disagree about a step's key: mounts, and wildcards in copies.
+fn is_at_risk(step: &str) -> bool {
+    let copies = step.contains("] COPY ") || step.contains("] ADD ");
+    step.contains("--mount=")
+        || (copies
+            && step.contains(['*', '?', '['])
+            && step.matches('[').count() + step.matches(['*', '?']).count() > 1)
+}
+
+/// Whether a transfer selects the context's root itself.
+fn takes_everything(filter: &Filter) -> bool {
+    let root = |pattern: &String| matches!(pattern.trim_matches('/'), "" | ".");
+    (filter.follow.is_empty() && filter.include.is_empty()) || filter.follow.iter().any(root)
+}
+
+/// Whether a transfer holds `.git` if the context does: it selects everything, or names it, and does not exclude it.
+fn takes_git_directory(filter: &Filter) -> bool {
+    let everything = filter.follow.is_empty() && filter.include.is_empty();
+    let names =
+        |pattern: &String| matches!(pattern.trim_matches('/'), "" | "." | ".git" | "*" | "**");
+    let selected = everything || filter.follow.iter().chain(&filter.include).any(names);
+    let excluded = filter.exclude.iter().any(|pattern| {
+        matches!(
+            pattern.trim_matches('/'),
+            ".git" | "**/.git" | "*" | "**" | ".*" | ".git*"
+        )
+    });
+    selected && !excluded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounts_and_wildcards_are_at_risk_between_versions() {
+        for (step, at_risk) in [
+            ("[builder 2/5] RUN make", false),
+            ("[builder 2/5] RUN --mount=type=bind,target=/x make", true),
+            ("[builder 3/5] COPY a.txt b.txt /x/", false),
+            ("[builder 3/5] COPY requirements*.txt /x/", true),
+            ("[linux/arm64 builder 3/5] COPY a /x/", false),
+            ("[builder 3/5] ADD pkg/*.json /x/", true),
+            ("[builder 3/5] COPY file[0-9].txt /x/", true),
+            ("[builder 4/5] RUN ls *.txt", false),
+        ] {
+            assert_eq!(is_at_risk(step), at_risk, "{step}");
+        }
+    }
+
+    #[test]
+    fn only_a_whole_context_without_an_exclusion_takes_the_git_directory() {
+        let filter = |follow: &[&str], exclude: &[&str]| Filter {
+            follow: follow.iter().map(ToString::to_string).collect(),
+            include: Vec::new(),
+            exclude: exclude.iter().map(ToString::to_string).collect(),
+        };
+        for (filter, takes) in [
+            (filter(&[], &[]), true),
+            (filter(&["."], &["target"]), true),
+            (filter(&[], &[".git"]), false),
+            (filter(&["*"], &["**/.git"]), false),
+            (filter(&["requirements.txt"], &[]), false),
+        ] {
+            assert_eq!(takes_git_directory(&filter), takes, "{filter:?}");
+        }
+    }
+}
