@@ -1,0 +1,15 @@
+//! The whole program against real Docker Engines and registries (`scripts/engine`).
+//!
+//! Engine A is the developer's machine, engine B the CI runner. Tests run side by side; each has content and a cache
+//! repository of its own, so that engine B is empty for it.
+
+mod bad_input;
+mod builder;
+mod config;
+mod crash;
+mod parity;
+mod registry;
+mod support;
+mod tidy;
+mod trust;
+mod warm;

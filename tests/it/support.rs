@@ -1,0 +1,15 @@
+//! What tests are made of: engines, repositories, machines, CI builds, a registry and a proxy before it.
+
+pub(crate) mod ci;
+pub(crate) mod engines;
+mod git_server;
+mod http;
+pub(crate) mod old_engine;
+pub(crate) mod prewarm;
+pub(crate) mod proxy;
+mod redact;
+pub(crate) mod registry;
+pub(crate) mod repo;
+pub(crate) mod running;
+mod tokens;
+pub(crate) mod wait;
