@@ -218,22 +218,20 @@ impl<'a, 'run> Build<'a, 'run> {
         Ok(())
     }
 
-    /// What the solve asked for and used. An image of which only the metadata was needed (it is cached further up) shows no
-    /// digest; it is what the registry has, as BuildKit has just looked it up there too.
+    /// What the solve asked for and used.
+    ///
+    /// Only images that the frontend looked up are the target's: BuildKit also reports steps of other builds that it joined
+    /// with this one. One of which only the metadata was needed (it is cached further up) shows no digest; it is what the
+    /// registry has, as BuildKit has just looked it up there too.
     async fn inputs(&self, report: &Report) -> Inputs {
-        let owned = |(image, digest): (&str, &str)| (image.to_owned(), digest.to_owned());
-        let mut images: BTreeMap<String, String> = report
-            .steps
-            .iter()
-            .filter_map(Step::image)
-            .map(owned)
-            .collect();
+        let loaded: BTreeMap<&str, &str> = report.steps.iter().filter_map(Step::image).collect();
+        let mut images = BTreeMap::new();
         for name in report.steps.iter().filter_map(Step::looked_up) {
-            if let Some((image, _)) = split_digest(name) {
+            if split_digest(name).is_some() {
                 // The Dockerfile pins it, so that it is part of the recipe.
-                images.remove(image);
-            } else if !images.contains_key(name)
-                && let Ok(reference) = Reference::parse(name)
+            } else if let Some(digest) = loaded.get(name) {
+                images.insert(name.to_owned(), (*digest).to_owned());
+            } else if let Ok(reference) = Reference::parse(name)
                 && let Ok(Some(digest)) = self.run.registry.head_manifest(&reference).await
             {
                 images.insert(name.to_owned(), digest.to_string());
