@@ -150,7 +150,9 @@ impl<'a, 'run> Build<'a, 'run> {
             done.key = Some(key.clone());
             done.inputs = Some(inputs.clone());
             done.outcome = Outcome::LocalOnly;
-            let Some(destination) = self.destination() else {
+            // No key tells one machine's own base image from another's.
+            let shared = done.local_image.is_none();
+            let Some(destination) = self.destination().filter(|_| shared) else {
                 return Ok(());
             };
             done.outcome = Outcome::NotPushed;

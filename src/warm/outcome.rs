@@ -121,20 +121,17 @@ async fn build(
     let steps: Vec<String> = done.steps.iter().map(|step| step.name.clone()).collect();
     match summary.outcome {
         Verdict::Warm => {
-            summary.ci = match &done.local_image {
-                None => judge(run, job, evaluation, done.inputs.as_ref(), &steps),
-                Some(image) => CiVerdict::NotAssured {
-                    reason: format!(
-                        "{image} came from this machine and not from a registry, and CI has to have the same"
-                    ),
-                    steps_at_risk: Vec::new(),
-                },
-            };
+            summary.ci = judge(run, job, evaluation, done.inputs.as_ref(), &steps);
             summary.notes.extend(unexported(&steps));
         }
         Verdict::Salvaged => {
             let reason =
                 "it will fail on the same step, after hits on the steps before it".to_owned();
+            summary.ci = CiVerdict::WillNotHit { reason };
+        }
+        Verdict::LocalOnly if done.local_image.is_some() => {
+            let image = done.local_image.as_deref().unwrap_or_default();
+            let reason = format!("{image} is on this machine only, so that nothing was pushed");
             summary.ci = CiVerdict::WillNotHit { reason };
         }
         Verdict::LocalOnly if job.target.cache.is_none() => summary.notes.push(NO_CACHE.to_owned()),
