@@ -259,6 +259,9 @@ fn solve_request(request: &Request, session: &str, reference: &str) -> SolveRequ
         session: session.to_owned(),
         frontend: "dockerfile.v0".to_owned(),
         frontend_attrs: attributes,
+        // Not for BuildKit's own history: ours says more, and writing that one takes it longer than all else when
+        // everything is cached.
+        internal: true,
         cache: Some(CacheOptions {
             exports,
             imports,
