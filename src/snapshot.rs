@@ -9,6 +9,7 @@
 //! This is the only module that knows libgit2.
 
 mod blob;
+mod cat_file;
 mod error;
 mod expression;
 mod filter;

@@ -2,7 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
-use std::process::{Child, ChildStdout};
+
+use flate2::read::ZlibDecoder;
+
+use super::cat_file::Content;
 
 /// The content of one file. Reading blocks; memory stays bounded whatever the size.
 ///
@@ -18,22 +21,8 @@ pub struct Blob {
 enum Source {
     Memory(Cursor<Vec<u8>>),
     File(File),
-    Process(Process),
-}
-
-/// A child that is not left behind.
-#[derive(Debug)]
-struct Process {
-    child: Child,
-    output: ChildStdout,
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It has ended, or nobody reads it any more; either way only its exit is wanted.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    Loose(ZlibDecoder<File>),
+    Packed(Content),
 }
 
 impl Blob {
@@ -46,8 +35,15 @@ impl Blob {
         Self::new(Source::File(file), size)
     }
 
-    pub(super) fn process((child, output): (Child, ChildStdout), size: u64) -> Self {
-        Self::new(Source::Process(Process { child, output }), size)
+    /// `content` is past its header.
+    pub(super) fn loose(content: ZlibDecoder<File>, size: u64) -> Self {
+        Self::new(Source::Loose(content), size)
+    }
+
+    pub(super) fn packed(content: Content, size: u64) -> Self {
+        let mut blob = Self::new(Source::Packed(content), size);
+        blob.advance(0);
+        blob
     }
 
     fn new(source: Source, size: u64) -> Self {
@@ -55,6 +51,15 @@ impl Blob {
             source,
             size,
             remaining: size,
+        }
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.remaining -= count as u64;
+        if self.remaining == 0
+            && let Source::Packed(content) = &mut self.source
+        {
+            content.finish();
         }
     }
 
@@ -77,7 +82,8 @@ impl Read for Blob {
         let count = match &mut self.source {
             Source::Memory(cursor) => cursor.read(buffer),
             Source::File(file) => file.read(buffer),
-            Source::Process(process) => process.output.read(buffer),
+            Source::Loose(content) => content.read(buffer),
+            Source::Packed(content) => content.read(buffer),
         }?;
         if count == 0 {
             return Err(io::Error::new(
@@ -85,7 +91,7 @@ impl Read for Blob {
                 format!("content ended {} bytes early", self.remaining),
             ));
         }
-        self.remaining -= count as u64;
+        self.advance(count);
         Ok(count)
     }
 }

@@ -1,5 +1,4 @@
-//! The `git` program, for what libgit2 does otherwise or in too much memory: the index, clean filters, large
-//! blobs.
+//! The `git` program, for what libgit2 does otherwise or in too much memory: the index, clean filters, blobs.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -7,7 +6,7 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -95,28 +94,23 @@ impl Git {
         command
     }
 
-    /// Starts reading a blob. Above the threshold `git` itself streams.
+    /// Starts `git cat-file` in a batch mode. It streams larger blobs, and maps no more of the packs than the limit.
     pub(super) fn cat_file(
         &self,
-        id: ObjectId,
+        mode: &'static str,
         alternates: &[PathBuf],
-    ) -> Result<(Child, ChildStdout), SnapshotError> {
-        let mut child = self
-            .command(alternates)
-            .args([
-                "-c",
-                "core.bigFileThreshold=1m",
-                "cat-file",
-                "blob",
-                &id.to_string(),
-            ])
-            .stdin(Stdio::null())
+    ) -> Result<Child, SnapshotError> {
+        self.command(alternates)
+            .args(["-c", "core.bigFileThreshold=1m"])
+            .args(["-c", "core.packedGitWindowSize=1m"])
+            .args(["-c", "core.packedGitLimit=16m"])
+            .args(["-c", "core.deltaBaseCacheLimit=16m"])
+            .args(["cat-file", mode])
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|source| SnapshotError::GitProgram { source })?;
-        let output = child.stdout.take().expect("stdout was piped");
-        Ok((child, output))
+            .map_err(|source| SnapshotError::GitProgram { source })
     }
 
     /// The tree that a commit of the index would have; with `update`, after `git add --update`. New objects, and
@@ -260,7 +254,7 @@ mod tests {
     fn a_missing_program_is_named() {
         let mut git = Git::new(Path::new("/"), Path::new("/"), Path::new("/"));
         git.program = OsString::from("no-such-git-program");
-        let error = git.cat_file(ObjectId::EMPTY_TREE, &[]).err();
+        let error = git.cat_file("--batch", &[]).err();
         assert!(matches!(error, Some(SnapshotError::GitProgram { .. })));
     }
 }

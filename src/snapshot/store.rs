@@ -4,21 +4,20 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
 use git2::{ObjectType, Odb, OdbLookupFlags};
 use tempfile::TempDir;
 
 use super::ObjectId;
 use super::blob::Blob;
+use super::cat_file::CatFile;
 use super::error::SnapshotError;
 use super::git::Git;
 use super::lfs::{POINTER_LIMIT, Pointer};
 use super::node::{Kind, Node, write_tree};
-
-/// Larger files are read through `git cat-file`: libgit2 would hold them whole in memory.
-const MEMORY_LIMIT: u64 = 1024 * 1024;
 
 /// The backend that takes what is written; above those on disk, which libgit2 gives 1 and 2.
 const MEMORY_PRIORITY: i32 = 1000;
@@ -29,10 +28,8 @@ pub(super) struct Store {
     odb: Odb<'static>,
     /// Only what the `git` program can read too.
     disk: Odb<'static>,
-    git: Git,
+    cat_file: Arc<CatFile>,
     common_dir: PathBuf,
-    /// Object directories besides the repository's own.
-    alternates: Mutex<Vec<PathBuf>>,
     /// What `git` wrote for us, until the snapshot is gone.
     scratch: Option<TempDir>,
 }
@@ -48,9 +45,8 @@ impl Store {
         let store = Self {
             odb: odb()?,
             disk: odb()?,
-            git,
+            cat_file: Arc::new(CatFile::new(git, common_dir.join("objects"))),
             common_dir: common_dir.to_owned(),
-            alternates: Mutex::default(),
             scratch,
         };
         store
@@ -68,10 +64,7 @@ impl Store {
     /// Reads objects from one more directory.
     pub(super) fn add_alternate(&self, objects: &Path) -> Result<(), SnapshotError> {
         self.attach(objects)?;
-        self.alternates
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(objects.to_owned());
+        self.cat_file.add_alternate(objects.to_owned());
         Ok(())
     }
 
@@ -258,6 +251,21 @@ impl Store {
         self.write(ObjectType::Tree, &raw)
     }
 
+    /// The sizes of blobs in bytes, at once; `None` for one that [`Store::size`] has to tell of alone.
+    pub(super) fn sizes(&self, ids: &[ObjectId]) -> Result<Vec<Option<u64>>, SnapshotError> {
+        let on_disk = |id: &&ObjectId| self.disk.exists(oid(**id));
+        let asked: Vec<_> = ids.iter().filter(on_disk).copied().collect();
+        let sizes = self.cat_file.sizes(&asked)?;
+        let mut told = asked.into_iter().zip(sizes).peekable();
+        Ok(ids
+            .iter()
+            .map(|id| {
+                told.next_if(|(told, _)| told == id)
+                    .and_then(|(_, size)| size)
+            })
+            .collect())
+    }
+
     /// The size of a blob in bytes.
     pub(super) fn size(&self, id: ObjectId) -> Result<u64, SnapshotError> {
         let (size, kind) = self
@@ -283,7 +291,7 @@ impl Store {
         if size >= POINTER_LIMIT {
             return Ok(None);
         }
-        Ok(Pointer::parse(&self.bytes(id)?))
+        Ok(Pointer::parse(&whole(self.open_stored(id)?, id)?))
     }
 
     /// The file that holds the content of the pointer in blob `id`.
@@ -313,23 +321,40 @@ impl Store {
 
     /// Opens a blob for reading.
     pub(super) fn open_blob(&self, id: ObjectId, lfs: bool) -> Result<Blob, SnapshotError> {
-        let size = self.size(id)?;
-        if lfs && let Some(pointer) = self.pointer(id, size)? {
-            let path = self.lfs_file(id, &pointer)?;
-            return match fs::File::open(&path) {
-                Ok(file) => Ok(Blob::file(file, pointer.size)),
-                Err(source) => Err(SnapshotError::Read { path, source }),
-            };
+        let blob = self.open_stored(id)?;
+        if !lfs || blob.size() >= POINTER_LIMIT {
+            return Ok(blob);
         }
-        if size <= MEMORY_LIMIT || !self.disk.exists(oid(id)) {
-            return Ok(Blob::memory(self.bytes(id)?));
+        let bytes = whole(blob, id)?;
+        let Some(pointer) = Pointer::parse(&bytes) else {
+            return Ok(Blob::memory(bytes));
+        };
+        let path = self.lfs_file(id, &pointer)?;
+        match fs::File::open(&path) {
+            Ok(file) => Ok(Blob::file(file, pointer.size)),
+            Err(source) => Err(SnapshotError::Read { path, source }),
         }
-        let alternates = self
-            .alternates
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        Ok(Blob::process(self.git.cat_file(id, &alternates)?, size))
+    }
+
+    /// Opens a blob as it is stored.
+    fn open_stored(&self, id: ObjectId) -> Result<Blob, SnapshotError> {
+        if self.disk.exists(oid(id))
+            && let Some(blob) = self.cat_file.open(id)?
+        {
+            return Ok(blob);
+        }
+        Ok(Blob::memory(self.bytes(id)?))
+    }
+}
+
+fn whole(mut blob: Blob, id: ObjectId) -> Result<Vec<u8>, SnapshotError> {
+    let mut bytes = Vec::new();
+    match blob.read_to_end(&mut bytes) {
+        Ok(_) => Ok(bytes),
+        Err(_) => Err(SnapshotError::ObjectDamaged {
+            id,
+            reason: "it cannot be read",
+        }),
     }
 }
 

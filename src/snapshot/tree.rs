@@ -48,6 +48,9 @@ pub enum EntryKind {
     },
 }
 
+/// How many entries are looked at together: `git` is asked for their sizes at once.
+const AHEAD: usize = 512;
+
 /// Version of the digest's encoding; to be changed with it.
 const DIGEST_HEADER: &[u8] = b"prewarm tree 1\0";
 
@@ -73,17 +76,50 @@ impl Tree {
         filter: &Filter,
         visit: &mut dyn FnMut(Entry) -> ControlFlow<()>,
     ) -> Result<(), SnapshotError> {
+        let mut waiting = Vec::with_capacity(AHEAD);
+        let mut ended = false;
         self.traverse(filter, false, &mut |path, found| {
-            Ok(visit(self.entry(path, &found)?))
-        })
+            waiting.push((path.to_owned(), found));
+            if waiting.len() < AHEAD {
+                return Ok(ControlFlow::Continue(()));
+            }
+            let flow = self.visit(&mut waiting, visit)?;
+            ended = flow.is_break();
+            Ok(flow)
+        })?;
+        if !ended {
+            let _end = self.visit(&mut waiting, visit)?;
+        }
+        Ok(())
+    }
+
+    /// Calls `visit` for what was found, and forgets it.
+    fn visit(
+        &self,
+        found: &mut Vec<(Vec<u8>, Found)>,
+        visit: &mut dyn FnMut(Entry) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, SnapshotError> {
+        let ids: Vec<_> = found
+            .iter()
+            .filter_map(|(_, found)| match found {
+                Found::Node(Kind::File { .. }, id) => Some(*id),
+                _ => None,
+            })
+            .collect();
+        let mut sizes = self.store.sizes(&ids)?.into_iter();
+        for (path, found) in found.drain(..) {
+            if visit(self.entry(path, &found, &mut sizes)?).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Opens a file's content by the id that [`Tree::walk`] gave.
     ///
     /// # Errors
     ///
-    /// The object, or with LFS its content, is not on this machine; `git` cannot be run (files above 1 MiB are read
-    /// through it).
+    /// The object, or with LFS its content, is not on this machine; `git`, which reads packs for us, cannot be run.
     pub fn open(&self, id: ObjectId) -> Result<Blob, SnapshotError> {
         self.store.open_blob(id, self.lfs)
     }
@@ -124,7 +160,13 @@ impl Tree {
         })
     }
 
-    fn entry(&self, path: &[u8], found: &Found) -> Result<Entry, SnapshotError> {
+    /// `sizes` has the next file's stored size.
+    fn entry(
+        &self,
+        path: Vec<u8>,
+        found: &Found,
+        sizes: &mut dyn Iterator<Item = Option<u64>>,
+    ) -> Result<Entry, SnapshotError> {
         let (kind, id) = match found {
             Found::Node(kind, id) => (*kind, *id),
             Found::Whole(id) => (Kind::Directory, *id),
@@ -134,8 +176,8 @@ impl Tree {
             Kind::Directory | Kind::Submodule => (EntryKind::Directory, 0o777 & !self.umask),
             Kind::File { executable } => {
                 size = self
-                    .served_size(id)
-                    .map_err(|error| error.at(&String::from_utf8_lossy(path)))?;
+                    .served_size(id, sizes.next().flatten())
+                    .map_err(|error| error.at(&String::from_utf8_lossy(&path)))?;
                 let mode = if executable { 0o777 } else { 0o666 };
                 (EntryKind::File, mode & !self.umask)
             }
@@ -147,7 +189,7 @@ impl Tree {
             ),
         };
         Ok(Entry {
-            path: path.to_owned(),
+            path,
             kind,
             id,
             size,
@@ -155,8 +197,11 @@ impl Tree {
         })
     }
 
-    fn served_size(&self, id: ObjectId) -> Result<u64, SnapshotError> {
-        let size = self.store.size(id)?;
+    fn served_size(&self, id: ObjectId, stored: Option<u64>) -> Result<u64, SnapshotError> {
+        let size = match stored {
+            Some(size) => size,
+            None => self.store.size(id)?,
+        };
         if !self.lfs {
             return Ok(size);
         }

@@ -140,21 +140,62 @@ fn content_is_the_same_from_loose_packed_new_and_merged_objects() {
 }
 
 #[test]
-fn a_blob_read_in_part_leaves_no_process() {
+fn one_process_reads_all_packed_files_and_goes_with_the_tree() {
+    let fixture = Fixture::new();
+    let contents: Vec<_> = (0..600)
+        .map(|number| noise(number * 7 % 300 + number))
+        .collect();
+    for (number, content) in contents.iter().enumerate() {
+        fixture.write(&format!("{number}"), content);
+    }
+    fixture.commit();
+    fixture.git(&["repack", "-a", "-d", "--quiet"]);
+    // Of this thread alone: other tests run `git` too.
+    let children = || {
+        let list = fs::read_to_string("/proc/thread-self/children").expect("Linux lists them");
+        list.split_ascii_whitespace().count()
+    };
+    let tree = root(&fixture.head());
+    let mut entries = Vec::new();
+    tree.walk(&Filter::default(), &mut |entry| {
+        entries.push(entry);
+        ControlFlow::Continue(())
+    })
+    .expect("walked");
+    assert_eq!(children(), 1, "one for the sizes");
+    for entry in &entries {
+        let number: usize = String::from_utf8_lossy(&entry.path)
+            .parse()
+            .expect("a number");
+        let mut bytes = Vec::new();
+        let mut blob = tree.open(entry.id).expect("opened");
+        blob.read_to_end(&mut bytes).expect("read");
+        assert_eq!(entry.size, bytes.len() as u64);
+        assert_eq!(bytes, contents[number], "file {number}");
+    }
+    assert_eq!(children(), 2, "and one for the contents");
+    drop(tree);
+    assert_eq!(children(), 0);
+}
+
+#[test]
+fn a_blob_read_in_part_does_not_spoil_the_next() {
     let fixture = Fixture::new();
     fixture.write("large", noise(3 << 20));
     fixture.commit();
+    fixture.git(&["repack", "-a", "-d", "--quiet"]);
     let tree = root(&fixture.head());
     let id = entry(&tree, "large").id;
-    // Of this thread alone: other tests run `git` too.
-    let children = || fs::read_to_string("/proc/thread-self/children").expect("Linux lists them");
     let mut blob = tree.open(id).expect("opened");
     let mut start = [0; 16];
     blob.read_exact(&mut start).expect("read");
     assert_eq!(start.as_slice(), &noise(16));
-    assert_ne!(children(), "");
+    let mut other = tree.open(id).expect("opened at the same time");
     drop(blob);
-    assert_eq!(children(), "");
+    other.read_exact(&mut start).expect("read");
+    assert_eq!(start.as_slice(), &noise(16));
+    drop(other);
+    assert_eq!(content(&tree, "large"), noise(3 << 20));
 }
 
 const OID: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
