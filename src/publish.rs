@@ -1,7 +1,8 @@
 //! Cache references: which tags a warm writes, when what they name is complete, and how they are moved.
 //!
-//! A warm exports once, to its key tag; [`verify_complete`] then looks at every blob, and only after that [`retag`] points
-//! the branch's tag at the same manifest. So no tag that CI reads ever names anything incomplete.
+//! A warm exports once, to a tag that nobody reads; [`verify_complete`] then looks at every blob, and only after that
+//! [`retag`] points the key's and the branch's tag at the same manifest. So no tag that anybody reads ever names anything
+//! incomplete, or anything but what it says.
 
 mod complete;
 mod inputs;
@@ -34,16 +35,6 @@ pub enum PublishError {
         /// The first missing blob found.
         blob: Digest,
     },
-    /// Somebody else wrote the tag in between.
-    #[error("{reference} is {found} and not {expected} as exported")]
-    Moved {
-        /// The tag.
-        reference: Reference,
-        /// What was exported.
-        expected: Digest,
-        /// What is there.
-        found: Digest,
-    },
     /// Something else lies under the name of a cache.
     #[error("{reference} is not a BuildKit cache: {reason}")]
     NotCache {
@@ -71,7 +62,7 @@ impl Remedy for PublishError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Registry(error) => error.hint(),
-            Self::Missing { .. } | Self::Incomplete { .. } | Self::Moved { .. } => {
+            Self::Missing { .. } | Self::Incomplete { .. } => {
                 Some("Run `prewarm warm --force` to export it again.".to_owned())
             }
             Self::NotCache { .. } => {

@@ -13,6 +13,7 @@ use super::progress::{End, Event, Progress, Step};
 use super::session::{Services, Session, identity};
 use super::{BuildkitError, Client, error};
 use crate::config::Compression;
+use crate::registry::Digest;
 use crate::snapshot::Filter;
 
 /// How long a stopped solve may take to end on BuildKit's side before we leave it behind.
@@ -75,7 +76,7 @@ pub struct Report {
     /// Bytes of file contents sent.
     pub sent_bytes: u64,
     /// The digest of the exported cache's manifest, where an export was wanted; or why it failed.
-    pub result: Result<Option<String>, BuildkitError>,
+    pub result: Result<Option<Digest>, BuildkitError>,
 }
 
 impl Client {
@@ -119,7 +120,7 @@ impl Client {
         progress: &mut Progress,
         events: mpsc::Sender<Event>,
         stop: &CancellationToken,
-    ) -> Result<Option<String>, Failure> {
+    ) -> Result<Option<Digest>, Failure> {
         let session = Session::open(self, services)
             .await
             .map_err(Failure::Known)?;
@@ -181,14 +182,12 @@ enum Failure {
 }
 
 /// The digest in `cache.manifest`, which is an OCI descriptor as JSON.
-fn manifest_digest(text: &str) -> Option<String> {
+fn manifest_digest(text: &str) -> Option<Digest> {
     #[derive(serde::Deserialize)]
     struct Descriptor {
         digest: String,
     }
-    serde_json::from_str::<Descriptor>(text)
-        .ok()
-        .map(|descriptor| descriptor.digest)
+    Digest::parse(&serde_json::from_str::<Descriptor>(text).ok()?.digest)
 }
 
 /// The error of the instruction that failed, with its output.

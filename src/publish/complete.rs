@@ -27,27 +27,18 @@ pub struct Complete {
     pub layers: usize,
 }
 
-/// Reads the manifest and asks the registry for every blob that it names. With `expected`, the digest that BuildKit
-/// reported, nothing else will do.
+/// Reads the manifest and asks the registry for every blob that it names.
 ///
 /// # Errors
-/// When it is not there, not the expected one, not a cache, lacks a blob, or when the registry fails.
+/// When it is not there, not a cache, lacks a blob, or when the registry fails.
 pub async fn verify_complete(
     registry: &Registry,
     reference: &Reference,
-    expected: Option<&Digest>,
 ) -> Result<Complete, PublishError> {
     let manifest = registry.manifest(reference).await?;
     let manifest = manifest.ok_or_else(|| PublishError::Missing {
         reference: reference.clone(),
     })?;
-    if let Some(expected) = expected.filter(|expected| **expected != manifest.digest) {
-        return Err(PublishError::Moved {
-            reference: reference.clone(),
-            expected: expected.clone(),
-            found: manifest.digest,
-        });
-    }
     let blobs = blobs(&manifest).map_err(|reason| PublishError::NotCache {
         reference: reference.clone(),
         reason,

@@ -42,8 +42,10 @@ pub fn protected(branch: &str, patterns: &[String]) -> bool {
 /// The tags of one warm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tags {
-    /// Names the content; the only tag that BuildKit exports to.
+    /// Names the content.
     pub key: String,
+    /// Where BuildKit exports to. Nobody reads it: what was exported is looked at by its digest before it gets another tag.
+    pub staging: String,
     /// Holds what BuildKit asked for, given the recipe.
     pub inputs: String,
     /// What CI reads; `None` when there is no branch to write for.
@@ -143,6 +145,7 @@ impl Template {
         let digits = |hash: &str| hash.chars().take(CONTENT_DIGITS).collect::<String>();
         Tags {
             key: format!("{}-k-{}", self.prefix, digits(key)),
+            staging: format!("{}-s-{}{}", self.prefix, digits(recipe), self.platform),
             inputs: format!("{}-i-{}{}", self.prefix, digits(recipe), self.platform),
             branch: branch.map(|branch| self.branch(branch)),
         }
@@ -175,8 +178,9 @@ impl Template {
     fn is_content_named(&self, tag: &str) -> bool {
         let rest = tag.strip_prefix(&self.prefix);
         let rest = rest.and_then(|rest| {
-            rest.strip_prefix("-k-")
-                .or_else(|| rest.strip_prefix("-i-"))
+            ["-k-", "-i-", "-s-"]
+                .into_iter()
+                .find_map(|kind| rest.strip_prefix(kind))
         });
         rest.is_some_and(|rest| {
             let digits = rest

@@ -12,7 +12,6 @@ use super::done::Done;
 use super::evaluate::{self, Evaluation};
 use super::imports::{cache_reference, imports};
 use super::job::{Job, secrets};
-use super::push::Push;
 use super::run::Run;
 use super::show::Shown;
 use crate::builder::Builder;
@@ -25,6 +24,7 @@ use crate::buildkit::solve::{CacheExport, CacheReference, Definition, Report, Re
 use crate::buildkit::ssh::AgentService;
 use crate::error::{Error, Kind};
 use crate::plan::inputs::Inputs;
+use crate::plan::key::Key;
 use crate::record::{BaseDigest, Outcome};
 use crate::registry::{Digest, Reference};
 use crate::ui::Event;
@@ -43,10 +43,19 @@ pub(super) struct Build<'a, 'run> {
 
 /// What is solved: the job's Dockerfile, or one that was cut.
 #[derive(Clone, Debug)]
-struct Variant {
+pub(super) struct Variant {
     definition: Definition,
     dockerfile: Vec<u8>,
-    recipe: String,
+    pub(super) recipe: String,
+}
+
+/// What a solve has made.
+#[derive(Clone, Debug)]
+pub(super) struct Built {
+    pub(super) inputs: Inputs,
+    pub(super) key: Key,
+    /// The manifest of the cache, if one was exported.
+    pub(super) exported: Option<Digest>,
 }
 
 impl<'a, 'run> Build<'a, 'run> {
@@ -94,9 +103,7 @@ impl<'a, 'run> Build<'a, 'run> {
             recipe: self.evaluation.recipe.clone(),
         };
         let mut done = Done::new(self.started_ms);
-        let mut report = self
-            .solve(&variant, None, Shown::new(&self.job.label, false))
-            .await;
+        let mut report = self.first_solve(&variant).await;
         if let Ok(Report {
             result: Err(BuildkitError::Image { image, .. }),
             ..
@@ -105,9 +112,7 @@ impl<'a, 'run> Build<'a, 'run> {
             // Not to be pulled: the Engine's own store may have it, as for an image that was built here.
             let image = image.clone();
             variant.definition.pulls = false;
-            let again = self
-                .solve(&variant, None, Shown::new(&self.job.label, false))
-                .await;
+            let again = self.solve(&variant, None, self.shown(false)).await;
             if again
                 .as_ref()
                 .is_ok_and(|again| !matches!(again.result, Err(BuildkitError::Image { .. })))
@@ -140,15 +145,40 @@ impl<'a, 'run> Build<'a, 'run> {
         }
     }
 
+    /// The export goes along with the build only where `--force` has said that nothing is to be compared before: else who
+    /// was faster saves us the upload.
+    async fn first_solve(&self, variant: &Variant) -> Result<Report, Error> {
+        let Some(destination) = self.destination().filter(|_| self.run.request.force) else {
+            return self.solve(variant, None, self.shown(false)).await;
+        };
+        let to = destination.staging(&variant.recipe)?;
+        let report = self.solve(variant, Some(&to), self.shown(false)).await?;
+        match report.result {
+            // It may not have come as far as the build.
+            Err(BuildkitError::Export { .. } | BuildkitError::NoCacheExport { .. }) => {
+                self.solve(variant, None, self.shown(false)).await
+            }
+            _ => Ok(report),
+        }
+    }
+
+    /// Solves once more, this time to export.
+    pub(super) async fn solve_again(
+        &self,
+        variant: &Variant,
+        to: &Reference,
+    ) -> Result<Report, Error> {
+        self.solve(variant, Some(to), self.shown(true)).await
+    }
+
     async fn publish(&self, variant: &Variant, report: Report, mut done: Done) -> Done {
         let published = async {
-            let inputs = self.inputs(&report).await;
+            let built = self.built(variant, &report).await?;
             if done.local_image.is_none() {
-                self.remember(variant, &inputs);
+                self.remember(variant, &built.inputs);
             }
-            let key = evaluate::key(self.job, &variant.recipe, &inputs).await?;
-            done.key = Some(key.clone());
-            done.inputs = Some(inputs.clone());
+            done.key = Some(built.key.clone());
+            done.inputs = Some(built.inputs.clone());
             done.outcome = Outcome::LocalOnly;
             // No key tells one machine's own base image from another's.
             let shared = done.local_image.is_none();
@@ -156,16 +186,13 @@ impl<'a, 'run> Build<'a, 'run> {
                 return Ok(());
             };
             done.outcome = Outcome::NotPushed;
-            let push = Push {
-                destination,
-                recipe: &variant.recipe,
-                key: &key,
-                inputs: &inputs,
-                salvaged: false,
-            };
-            let export = async |to: &Reference| self.export(variant, to).await;
-            let pushed = self.push(&push, export);
-            done.pushed = Some(pushed.await?);
+            let (built, pushed) = self.push(destination, variant, built, false).await?;
+            if done.inputs.as_ref() != Some(&built.inputs) {
+                self.remember(variant, &built.inputs);
+            }
+            done.key = Some(built.key);
+            done.inputs = Some(built.inputs);
+            done.pushed = Some(pushed);
             done.outcome = Outcome::Warm;
             Ok::<_, Error>(())
         };
@@ -198,22 +225,13 @@ impl<'a, 'run> Build<'a, 'run> {
             dockerfile,
             recipe,
         };
-        let report = self
-            .solve(&variant, None, Shown::new(&self.job.label, true))
-            .await?;
+        let report = self.solve(&variant, None, self.shown(true)).await?;
         let saved = instructions(&report).len();
-        let inputs = self.inputs(&report).await;
-        report.result?;
-        let key = evaluate::key(self.job, &variant.recipe, &inputs).await?;
-        let push = Push {
-            destination,
-            recipe: &variant.recipe,
-            key: &key,
-            inputs: &inputs,
-            salvaged: true,
-        };
-        let export = async |to: &Reference| self.export(&variant, to).await;
-        let pushed = self.push(&push, export).await?;
+        if let Err(error) = report.result {
+            return Err(error.into());
+        }
+        let built = self.built(&variant, &report).await?;
+        let (_, pushed) = self.push(destination, &variant, built, true).await?;
         done.pushed = Some(pushed);
         done.salvaged = saved;
         done.outcome = Outcome::Salvaged;
@@ -280,16 +298,20 @@ impl<'a, 'run> Build<'a, 'run> {
             .filter(|_| self.run.request.push)
     }
 
-    /// Exports what was built.
-    async fn export(
-        &self,
-        variant: &Variant,
-        to: &Reference,
-    ) -> Result<Result<Option<String>, BuildkitError>, Error> {
-        Ok(self
-            .solve(variant, Some(to), Shown::new(&self.job.label, true))
-            .await?
-            .result)
+    /// Sums up a solve that succeeded.
+    pub(super) async fn built(&self, variant: &Variant, report: &Report) -> Result<Built, Error> {
+        let inputs = self.inputs(report).await;
+        let key = evaluate::key(self.job, &variant.recipe, &inputs).await?;
+        let exported = report.result.as_ref().ok().cloned().flatten();
+        Ok(Built {
+            inputs,
+            key,
+            exported,
+        })
+    }
+
+    fn shown(&self, export_only: bool) -> Shown {
+        Shown::new(&self.job.label, export_only)
     }
 
     async fn solve(

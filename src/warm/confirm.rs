@@ -57,7 +57,7 @@ pub(super) async fn confirm(
         });
     }
     // Whoever moves a tag makes sure first that what it will name is all there.
-    let manifest = match publish::verify_complete(&run.registry, &key_tag, None).await {
+    let manifest = match publish::verify_complete(&run.registry, &key_tag).await {
         Ok(complete) => complete.manifest,
         Err(
             PublishError::Missing { .. }

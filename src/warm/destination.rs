@@ -72,7 +72,15 @@ impl Destination {
         })
     }
 
-    /// The tag that names a key's content; the only one that BuildKit exports to.
+    /// The tag that BuildKit exports a recipe's cache to, before anybody knows whether all of it is there.
+    pub(super) fn staging(&self, recipe: &str) -> Result<Reference, Error> {
+        named(
+            &self.repository,
+            &self.template.tags("", recipe, None).staging,
+        )
+    }
+
+    /// The tag that names a key's content.
     pub(super) fn key(&self, key: &Key) -> Result<Reference, Error> {
         named(
             &self.repository,

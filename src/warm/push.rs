@@ -1,16 +1,14 @@
-//! From a built target to tags that CI can trust: export to the key's tag, look at every blob, then point the branch's
-//! tag there, then tell others what the recipe asks for.
+//! From a built target to tags that CI can trust: export to a tag that nobody reads, look at every blob, then point the
+//! key's and the branch's tag there, and tell others what the recipe asks for.
 
 use std::time::Duration;
 
-use super::build::Build;
+use super::build::{Build, Built, Variant};
 use super::destination::Destination;
 use crate::buildkit::BuildkitError;
 use crate::error::{Error, Kind};
-use crate::plan::inputs::Inputs;
-use crate::plan::key::Key;
 use crate::publish::{self, Complete, PublishError};
-use crate::registry::{Digest, Reference, Registry};
+use crate::registry::{Digest, Reference};
 
 /// The pause before the first repeated export; each further one is twice as long, up to the limit.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -26,65 +24,87 @@ pub(super) struct Pushed {
     pub(super) tags: Vec<String>,
 }
 
-/// What is pushed, and where.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Push<'a> {
-    pub(super) destination: &'a Destination,
-    pub(super) recipe: &'a str,
-    pub(super) key: &'a Key,
-    pub(super) inputs: &'a Inputs,
-    /// It is what is left of a failed build.
-    pub(super) salvaged: bool,
-}
-
-/// An export that ended.
-type Exported = Result<Option<String>, BuildkitError>;
-
 impl Build<'_, '_> {
-    /// Publishes `what`; `export` exports.
+    /// Publishes what was built; and says what that was, as it may have changed on the way. `salvaged`: it is what is left
+    /// of a failed build.
     pub(super) async fn push(
         &self,
-        what: &Push<'_>,
-        export: impl AsyncFn(&Reference) -> Result<Exported, Error>,
-    ) -> Result<Pushed, Error> {
-        let Push {
-            destination,
-            recipe,
-            key,
-            inputs,
-            salvaged,
-        } = *what;
-        let registry = &self.run.registry;
-        let key_tag = destination.key(key)?;
-        // Who was faster saves us the upload.
-        let theirs = match publish::find(registry, &key_tag).await? {
-            Some(_) if !self.run.request.force && !inputs.downloads => {
-                self.complete(&key_tag, None).await.ok()
-            }
-            _ => None,
+        destination: &Destination,
+        variant: &Variant,
+        built: Built,
+        salvaged: bool,
+    ) -> Result<(Built, Pushed), Error> {
+        let there = match &built.exported {
+            Some(digest) => self.complete(destination, digest).await?,
+            None => self.somebody_elses(destination, &built).await?,
         };
-        let complete = match theirs {
-            Some(complete) => complete,
-            None => self.exported(&key_tag, &export).await?,
+        let (built, complete) = match there {
+            Some(complete) => (built, complete),
+            None => self.export(destination, variant).await?,
         };
         self.phase("publishing");
-        let mut tags = vec![key_tag.to_string()];
+        let registry = &self.run.registry;
         // What is left of a failed build must not take the place of a whole cache.
         let branch_tag = match destination.writable() {
             Some(tag) if salvaged && registry.head_manifest(tag).await?.is_some() => None,
             branch_tag => branch_tag,
         };
-        if let Some(branch_tag) = branch_tag {
-            publish::retag(registry, &complete.manifest, branch_tag).await?;
-            tags.push(branch_tag.to_string());
+        let key_tag = destination.key(&built.key)?;
+        let point = async {
+            if let Some(tag) = branch_tag {
+                publish::retag(registry, &complete.manifest, tag).await?;
+            }
+            registry.put_manifest(&key_tag, &complete.manifest).await?;
+            Ok::<_, Error>(())
+        };
+        let (pointed, ()) = tokio::join!(point, self.tell(destination, variant, &built));
+        pointed?;
+        let tags = [Some(&key_tag), branch_tag].into_iter().flatten();
+        let pushed = Pushed {
+            digest: complete.manifest.digest.to_string(),
+            bytes: complete.bytes,
+            tags: tags.map(ToString::to_string).collect(),
+        };
+        Ok((built, pushed))
+    }
+
+    /// Whoever was faster saves us the upload.
+    async fn somebody_elses(
+        &self,
+        destination: &Destination,
+        built: &Built,
+    ) -> Result<Option<Complete>, Error> {
+        if self.run.request.force || built.inputs.downloads {
+            return Ok(None);
         }
-        // Others can do without; they build once more than needed.
-        let tag = destination.inputs_tag(recipe);
+        self.look(&destination.key(&built.key)?).await
+    }
+
+    /// What was exported, if it is all there.
+    async fn complete(
+        &self,
+        destination: &Destination,
+        digest: &Digest,
+    ) -> Result<Option<Complete>, Error> {
+        self.look(&destination.repository.digest(digest.clone()))
+            .await
+    }
+
+    async fn look(&self, reference: &Reference) -> Result<Option<Complete>, Error> {
+        match publish::verify_complete(&self.run.registry, reference).await {
+            Ok(complete) => Ok(Some(complete)),
+            Err(error @ PublishError::Registry(_)) => Err(error.into()),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Tells others what the recipe asks for. They can do without; they build once more than needed.
+    async fn tell(&self, destination: &Destination, variant: &Variant, built: &Built) {
         let told = publish::push_inputs(
-            registry,
+            &self.run.registry,
             &destination.repository,
-            &tag,
-            inputs.to_json().as_bytes(),
+            &destination.inputs_tag(&variant.recipe),
+            built.inputs.to_json().as_bytes(),
         )
         .await;
         if let Err(error) = told {
@@ -94,79 +114,51 @@ impl Build<'_, '_> {
             );
             self.run.warn(Some(self.job), message);
         }
-        Ok(Pushed {
-            digest: complete.manifest.digest.to_string(),
-            bytes: complete.bytes,
-            tags,
-        })
     }
 
     /// Exports until it works, the registry refuses for good, or the retries are used up.
-    async fn exported(
+    async fn export(
         &self,
-        to: &Reference,
-        export: &impl AsyncFn(&Reference) -> Result<Exported, Error>,
-    ) -> Result<Complete, Error> {
+        destination: &Destination,
+        variant: &Variant,
+    ) -> Result<(Built, Complete), Error> {
         self.phase("exporting");
-        let mut outcome = export(to).await?;
+        let to = destination.staging(&variant.recipe)?;
         let mut pause = FIRST_PAUSE;
         for attempt in 1.. {
-            let exported = outcome.is_ok();
-            let reason = match outcome {
-                Ok(digest) => match self.complete(to, digest.as_deref()).await {
-                    Ok(complete) => return Ok(complete),
-                    Err(PublishError::Registry(error)) => {
-                        return Err(PublishError::Registry(error).into());
+            let report = self.solve_again(variant, &to).await?;
+            let reason = match report.result {
+                Ok(_) => {
+                    // What the key is computed from is what this very solve has used.
+                    let built = self.built(variant, &report).await?;
+                    let digest = built.exported.as_ref().expect("an export was asked for");
+                    let whole = destination.repository.digest(digest.clone());
+                    match publish::verify_complete(&self.run.registry, &whole).await {
+                        Ok(complete) => return Ok((built, complete)),
+                        Err(error @ PublishError::Registry(_)) => return Err(error.into()),
+                        Err(error) => Error::from(error),
                     }
-                    Err(error) => Error::from(error),
-                },
+                }
                 Err(error @ BuildkitError::Export { .. }) => Error::from(error),
                 Err(error) => return Err(error.into()),
             };
             // Our own client says better what is wrong: a login, a name, a limit that it waits for.
-            if let Err(error) = self.run.registry.head_manifest(to).await {
+            if let Err(error) = self.run.registry.head_manifest(&to).await {
                 return Err(Error {
                     kind: Kind::NotPushed,
                     ..Error::from(PublishError::from(error))
                 });
             }
             if attempt > self.run.user.warm.retries || is_final(&reason.to_string()) {
-                if exported {
-                    // There is a manifest, but not all that it names: nobody must take it for the cache.
-                    void(&self.run.registry, to).await?;
-                }
                 return Err(reason);
             }
             let message = format!("{reason}; trying again in {:.1} s", pause.as_secs_f32());
             self.run.warn(Some(self.job), message);
             tokio::time::sleep(pause.mul_f32(0.5 + fastrand::f32() / 2.0)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
-            outcome = export(to).await?;
         }
         unreachable!("the loop ends when the retries are used up")
     }
-
-    /// Looks at every blob of what lies under a key's tag, which should be `digest`.
-    async fn complete(
-        &self,
-        tag: &Reference,
-        digest: Option<&str>,
-    ) -> Result<Complete, PublishError> {
-        let expected = digest.and_then(Digest::parse);
-        match publish::verify_complete(&self.run.registry, tag, expected.as_ref()).await {
-            // Somebody else has exported the same at the same time: theirs is as good.
-            Err(PublishError::Moved { .. }) => {
-                publish::verify_complete(&self.run.registry, tag, None).await
-            }
-            complete => complete,
-        }
-    }
-}
-
-/// Makes a key's tag name nothing that anybody would take for a cache. Not every registry lets tags be deleted.
-async fn void(registry: &Registry, tag: &Reference) -> Result<(), Error> {
-    let name = tag.tag().unwrap_or_default();
-    Ok(publish::push_inputs(registry, tag.repository(), name, b"{}").await?)
 }
 
 /// Whether trying again is in vain: BuildKit reports what the registry said only as text. Words, not numbers alone, which

@@ -316,7 +316,7 @@ fn a_registry_that_refuses_the_push() {
     let refused = Machine::new().warm(repo.path());
     assert_snapshot!(last_error(at(&proxy.address(), &scene, refused)), @"
     exit 4
-    error: the registry did not take the cache [CACHE]:builder-cache-k-[KEY]: error writing layer blob: unexpected status from POST request to http://[REGISTRY]/v2/[NAME]/blobs/uploads/: 403 Fault
+    error: the registry did not take the cache [CACHE]:builder-cache-s-[KEY]: error writing layer blob: unexpected status from POST request to http://[REGISTRY]/v2/[NAME]/blobs/uploads/: 403 Fault
     hint: the steps are warm on this machine; run `prewarm warm` again to push them
     ");
     assert_eq!(registry::tags(&scene.name), [""; 0]);
@@ -334,7 +334,7 @@ fn a_registry_that_refuses_the_manifest_type() {
     let refused = Machine::new().warm(repo.path());
     assert_snapshot!(last_error(at(&proxy.address(), &scene, refused)), @r#"
     exit 4
-    error: the registry did not take the cache [CACHE]:builder-cache-k-[KEY]: error writing manifest blob: failed commit on ref "[DIGEST]": unexpected status from PUT request to http://[REGISTRY]/v2/[NAME]/manifests/builder-cache-k-[KEY]: 400 Fault
+    error: the registry did not take the cache [CACHE]:builder-cache-s-[KEY]: error writing manifest blob: failed commit on ref "[DIGEST]": unexpected status from PUT request to http://[REGISTRY]/v2/[NAME]/manifests/builder-cache-s-[KEY]: 400 Fault
     hint: the steps are warm on this machine; run `prewarm warm` again to push them
     "#);
     assert_eq!(registry::tags(&scene.name), [""; 0]);

@@ -59,8 +59,13 @@ fn killed_while_blobs_are_exported() {
 #[test]
 fn killed_while_the_manifest_is_exported() {
     killed_at("exporting the manifest", |request| {
-        request.writes_tag("-k-")
+        request.writes_tag("-s-")
     });
+}
+
+#[test]
+fn killed_while_the_key_tag_is_written() {
+    killed_at("tagging", |request| request.writes_tag("-k-"));
 }
 
 #[test]
@@ -132,7 +137,7 @@ fn two_warms_of_the_same_at_once_both_end_well() {
         theirs.warm(clone.path()).start(),
     ];
     assert_eq!(both.each_mut().map(|running| running.end()), [0, 0]);
-    assert_eq!(registry::assert_complete(&scene.name).len(), 3);
+    assert_eq!(registry::assert_complete(&scene.name).len(), 4);
 }
 
 /// A project whose step sleeps for a long time, and what its process can be known by.

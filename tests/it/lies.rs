@@ -28,6 +28,33 @@ fn a_digest_in_a_comment_does_not_pin_the_base_image() {
     machine.warm(repo.path()).json().is("warm");
 }
 
+#[test]
+fn a_forced_warm_on_a_base_that_has_moved_leaves_the_old_keys_cache_alone() {
+    let scene = Scene::new();
+    let base = registry::copy(&engines().busybox, &scene.name, "base");
+    let image = format!("{}:base", scene.cache());
+    let repo = scene.project();
+    repo.file(
+        "Dockerfile",
+        dockerfile().replace(&engines().busybox, &image),
+    )
+    .commit();
+    let machine = Machine::new();
+    let old = machine.warm(repo.path()).json();
+    let named = |tags: &[&str]| {
+        let tag = tags[0].rsplit_once(':').expect("a reference").1;
+        registry::manifest(&scene.name, tag).expect("a key's tag")
+    };
+    let cache = named(&old.is("warm").tags());
+
+    // The base was looked up a moment ago, so that the old key is still believed to be the right one.
+    registry::put_manifest(&scene.name, "base", &moved(&base));
+    let new = machine.warm(repo.path()).args(["--force"]).json();
+    assert_ne!(new.is("warm").key(), old.key());
+    assert_eq!(named(&old.tags()), cache);
+    assert_ne!(named(&new.tags()), cache);
+}
+
 /// The same image under another digest.
 fn moved(manifest: &Manifest) -> Manifest {
     let mut json = manifest.json();

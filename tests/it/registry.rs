@@ -44,7 +44,7 @@ fn a_registry_with_bearer_tokens_is_warmed() {
     let machine = Machine::new();
     machine.login(&proxy.address(), &engines().user, &engines().password);
     machine.warm(repo.path()).json().is("warm");
-    assert_eq!(registry::assert_complete(&scene.name).len(), 3);
+    assert_eq!(registry::assert_complete(&scene.name).len(), 4);
     assert!(proxy.count(|request| request.path.starts_with("/token")) > 0);
 }
 
@@ -92,7 +92,7 @@ fn a_connection_that_breaks_in_the_middle_of_a_blob_is_survived() {
     let repo = scene.project_at(&proxy.address());
     proxy.fault(Fault::Reset(100), 1, Request::sends_blob);
     Machine::new().warm(repo.path()).json().is("warm");
-    assert_eq!(registry::assert_complete(&scene.name).len(), 3);
+    assert_eq!(registry::assert_complete(&scene.name).len(), 4);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn what_a_failing_registry_does_not_take_is_warm_here_and_pushed_without_a_build
     let pushed = machine.warm(repo.path()).json();
     pushed.is("warm");
     assert_eq!(pushed.target()["steps_run"], 0);
-    assert_eq!(registry::assert_complete(&scene.name).len(), 3);
+    assert_eq!(registry::assert_complete(&scene.name).len(), 4);
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn the_branch_stays_where_it_is_while_a_blob_is_missing() {
         .commit();
     proxy.forget();
     // From the first manifest on, every blob is missing.
-    proxy.fault(Fault::Hold, 1, |request| request.writes_tag("-k-"));
+    proxy.fault(Fault::Hold, 1, |request| request.writes_tag("-s-"));
     let mut running = machine.warm(repo.path()).start();
     proxy.wait_until_held();
     proxy.fault(Fault::Answer(404, vec![]), usize::MAX, |request| {

@@ -243,16 +243,18 @@ fn a_warm_writes_the_key_the_inputs_and_the_branch_and_says_so() {
     ");
 
     let tags = registry::assert_complete(&scene.name);
-    let [inputs, key, branch] = tags.as_slice() else {
+    let [inputs, key, staging, branch] = tags.as_slice() else {
         panic!("{tags:?}")
     };
     assert!(
         inputs.starts_with("builder-cache-i-") && key.starts_with("builder-cache-k-"),
         "{tags:?}"
     );
+    assert!(staging.starts_with("builder-cache-s-"), "{tags:?}");
     assert_eq!(branch, "builder-cache-topic");
     let named = |tag| registry::manifest(&scene.name, tag);
-    assert_eq!(named(branch), named(key), "one export, two names");
+    assert_eq!(named(branch), named(key), "one export, three names");
+    assert_eq!(named(branch), named(staging));
 }
 
 #[test]

@@ -51,30 +51,17 @@ async fn registry_with(manifest: Reply, missing: Option<Digest>) -> (Script, Ref
     (script, reference)
 }
 
-async fn verify(
-    reference: &Reference,
-    expected: Option<&Digest>,
-) -> Result<Complete, PublishError> {
-    verify_complete(
-        &Registry::new(&BTreeMap::new(), None, 0),
-        reference,
-        expected,
-    )
-    .await
+async fn verify(reference: &Reference) -> Result<Complete, PublishError> {
+    verify_complete(&Registry::new(&BTreeMap::new(), None, 0), reference).await
 }
 
 #[tokio::test]
 async fn both_shapes_of_a_cache_are_looked_at_blob_by_blob() {
     for manifest in [image(), index()] {
         let (script, reference) = registry_with(manifest, None).await;
-        let complete = verify(&reference, None).await.expect("complete");
+        let complete = verify(&reference).await.expect("complete");
         assert_eq!((complete.bytes, complete.layers), (123, 2));
-        let again = verify(&reference, Some(&complete.manifest.digest))
-            .await
-            .expect("the expected one");
-        assert_eq!(again, complete);
         let mut lines = script.lines();
-        lines.truncate(4);
         lines.sort();
         let mut expected = vec!["GET /v2/acme/app/manifests/x".to_owned()];
         expected.extend(
@@ -91,7 +78,7 @@ async fn any_missing_blob_is_named() {
     for missing in ["one", "two", "config"].map(blob) {
         for manifest in [image(), index()] {
             let (_script, reference) = registry_with(manifest, Some(missing.clone())).await;
-            let error = verify(&reference, None).await.expect_err("incomplete");
+            let error = verify(&reference).await.expect_err("incomplete");
             assert!(
                 matches!(&error, PublishError::Incomplete { blob, .. } if *blob == missing),
                 "{error}"
@@ -103,15 +90,8 @@ async fn any_missing_blob_is_named() {
 #[tokio::test]
 async fn nothing_and_something_else_are_no_cache() {
     let (_script, reference) = registry_with(reply(404), None).await;
-    let error = verify(&reference, None).await.expect_err("nothing");
+    let error = verify(&reference).await.expect_err("nothing");
     assert!(matches!(error, PublishError::Missing { .. }), "{error}");
-
-    let (script, reference) = registry_with(image(), None).await;
-    let error = verify(&reference, Some(&blob("exported")))
-        .await
-        .expect_err("moved");
-    assert!(matches!(error, PublishError::Moved { .. }), "{error}");
-    assert_eq!(script.lines().len(), 1);
 
     let (one, ..) = parts();
     let table = [
@@ -147,10 +127,7 @@ async fn nothing_and_something_else_are_no_cache() {
             None,
         )
         .await;
-        let error = verify(&reference, None)
-            .await
-            .expect_err(expected)
-            .to_string();
+        let error = verify(&reference).await.expect_err(expected).to_string();
         assert!(
             error.ends_with(&format!("is not a BuildKit cache: {expected}")),
             "{error}"
@@ -165,7 +142,7 @@ fn index_naming(digest: &str) -> String {
 #[tokio::test]
 async fn looking_may_run_on_any_thread() {
     let (_script, reference) = registry_with(image(), None).await;
-    let complete = tokio::spawn(async move { verify(&reference, None).await });
+    let complete = tokio::spawn(async move { verify(&reference).await });
     assert_eq!(
         complete.await.expect("no panic").expect("complete").layers,
         2

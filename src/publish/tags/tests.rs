@@ -35,10 +35,11 @@ fn slugs_are_those_of_metadata_action() {
 }
 
 #[test]
-fn a_warm_has_three_tags() {
+fn a_warm_has_tags_for_each_purpose() {
     insta::assert_debug_snapshot!(template("builder-cache-{branch}").tags(KEY, RECIPE, Some("feature/login")), @r#"
     Tags {
         key: "builder-cache-k-0123456789abcdef01234567",
+        staging: "builder-cache-s-fedcba9876543210fedcba98",
         inputs: "builder-cache-i-fedcba9876543210fedcba98",
         branch: Some(
             "builder-cache-feature-login",
@@ -60,6 +61,7 @@ fn one_of_several_platforms_is_named_at_the_end() {
     insta::assert_debug_snapshot!(arm.tags(KEY, RECIPE, Some("main")), @r#"
     Tags {
         key: "builder-cache-k-0123456789abcdef01234567",
+        staging: "builder-cache-s-fedcba9876543210fedcba98-linux-arm64-v8",
         inputs: "builder-cache-i-fedcba9876543210fedcba98-linux-arm64-v8",
         branch: Some(
             "builder-cache-main-linux-arm64-v8",

@@ -7,7 +7,7 @@ use regex::Regex;
 static PATTERNS: LazyLock<[(Regex, &str); 7]> = LazyLock::new(|| {
     [
         (r"sha256:[0-9a-f]{64}", "[DIGEST]"),
-        (r"-(k|i)-[0-9a-f]{24}", "-$1-[KEY]"),
+        (r"-(k|i|s)-[0-9a-f]{24}", "-$1-[KEY]"),
         (r"\b[0-9a-f]{40}\b", "[COMMIT]"),
         (r"\bcommit [0-9a-f]{7}\b", "commit [COMMIT]"),
         (r"\b\d+(\.\d+)? ?(ms|s)\b", "[TIME]"),
