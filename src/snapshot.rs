@@ -21,6 +21,7 @@ mod node;
 mod pattern;
 mod repository;
 mod resolve;
+mod scratch;
 mod store;
 mod submodule;
 mod tree;

@@ -4,12 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use tempfile::TempDir;
-
+use super::scratch::Scratch;
 use super::{ObjectId, SnapshotError};
 
 /// What `git rev-parse --local-env-vars` names: inside a hook these point at the repository that runs the hook.
@@ -48,31 +46,6 @@ impl Git {
             directory: git_dir.to_owned(),
             objects: common_dir.join("objects"),
         }
-    }
-
-    /// A private directory for what `git` writes on our behalf, gone with the value.
-    pub(super) fn scratch() -> Result<TempDir, SnapshotError> {
-        let unusable = |source| SnapshotError::Read {
-            path: std::env::temp_dir(),
-            source,
-        };
-        let scratch = tempfile::Builder::new()
-            .prefix("prewarm-")
-            .permissions(fs::Permissions::from_mode(0o700))
-            .tempdir()
-            .map_err(unusable)?;
-        fs::create_dir(Self::scratch_objects(scratch.path())).map_err(unusable)?;
-        Ok(scratch)
-    }
-
-    /// Where `git` puts new objects, in a scratch directory.
-    pub(super) fn scratch_objects(scratch: &Path) -> PathBuf {
-        scratch.join("objects")
-    }
-
-    /// Where git-lfs puts new objects, in a scratch directory.
-    pub(super) fn scratch_lfs(scratch: &Path) -> PathBuf {
-        scratch.join("lfs")
     }
 
     /// A `git` that writes nothing to the repository and asks nobody for anything.
@@ -118,17 +91,17 @@ impl Git {
     pub(super) fn index_tree(
         &self,
         update: bool,
-        scratch: &Path,
+        scratch: &Scratch,
     ) -> Result<ObjectId, SnapshotError> {
-        let index = scratch.join("index");
+        let index = scratch.path().join("index");
         self.copy_index(&index)?;
         let mut lfs_storage = OsString::from("lfs.storage=");
-        lfs_storage.push(Self::scratch_lfs(scratch));
+        lfs_storage.push(scratch.lfs());
         let git = |arguments: &[&str]| {
             let mut command = self.command(std::slice::from_ref(&self.objects));
             command
                 .env("GIT_INDEX_FILE", &index)
-                .env("GIT_OBJECT_DIRECTORY", Self::scratch_objects(scratch))
+                .env("GIT_OBJECT_DIRECTORY", scratch.objects())
                 .arg("-c")
                 .arg(&lfs_storage)
                 // A split index would leave its other half in the repository.

@@ -9,6 +9,7 @@ use git2::{ErrorCode, RepositoryOpenFlags};
 use super::error::SnapshotError;
 use super::git::Git;
 use super::node::Kind;
+use super::scratch::Scratch;
 use super::store::{Leaf, Store, failed, from_oid, oid};
 use super::{Checkout, ObjectId, Snapshot, Source, submodule};
 
@@ -185,8 +186,8 @@ impl Repository {
                 (open(None)?, tree, commit)
             }
             Source::Staged | Source::Worktree => {
-                let scratch = Git::scratch()?;
-                let tree = git.index_tree(*source == Source::Worktree, scratch.path())?;
+                let scratch = Scratch::new()?;
+                let tree = git.index_tree(*source == Source::Worktree, &scratch)?;
                 (open(Some(scratch))?, tree, None)
             }
             Source::Merge { base } => {

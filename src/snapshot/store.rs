@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use git2::{ObjectType, Odb, OdbLookupFlags};
-use tempfile::TempDir;
 
 use super::ObjectId;
 use super::blob::Blob;
@@ -18,6 +17,7 @@ use super::error::SnapshotError;
 use super::git::Git;
 use super::lfs::{POINTER_LIMIT, Pointer};
 use super::node::{Kind, Node, write_tree};
+use super::scratch::Scratch;
 
 /// The backend that takes what is written; above those on disk, which libgit2 gives 1 and 2.
 const MEMORY_PRIORITY: i32 = 1000;
@@ -31,7 +31,7 @@ pub(super) struct Store {
     cat_file: Arc<CatFile>,
     common_dir: PathBuf,
     /// What `git` wrote for us, until the snapshot is gone.
-    scratch: Option<TempDir>,
+    scratch: Option<Scratch>,
 }
 
 impl Store {
@@ -39,7 +39,7 @@ impl Store {
     pub(super) fn open(
         git: Git,
         common_dir: &Path,
-        scratch: Option<TempDir>,
+        scratch: Option<Scratch>,
     ) -> Result<Self, SnapshotError> {
         let odb = || Odb::new().map_err(|error| failed("open the object store", &error));
         let store = Self {
@@ -55,8 +55,7 @@ impl Store {
             .map_err(|error| failed("open the object store", &error))?;
         store.attach(&common_dir.join("objects"))?;
         if let Some(scratch) = &store.scratch {
-            let objects = Git::scratch_objects(scratch.path());
-            store.add_alternate(&objects)?;
+            store.add_alternate(&scratch.objects())?;
         }
         Ok(store)
     }
@@ -94,7 +93,7 @@ impl Store {
     /// Where `git` wrote for us.
     #[cfg(test)]
     pub(super) fn scratch_directory(&self) -> Option<&Path> {
-        self.scratch.as_ref().map(TempDir::path)
+        self.scratch.as_ref().map(Scratch::path)
     }
 
     /// Whether the object is here.
@@ -300,10 +299,7 @@ impl Store {
         id: ObjectId,
         pointer: &Pointer,
     ) -> Result<PathBuf, SnapshotError> {
-        let scratch = self
-            .scratch
-            .as_ref()
-            .map(|scratch| Git::scratch_lfs(scratch.path()));
+        let scratch = self.scratch.as_ref().map(Scratch::lfs);
         let whole = |path: &PathBuf| {
             fs::metadata(path)
                 .is_ok_and(|metadata| metadata.is_file() && metadata.len() == pointer.size)
