@@ -248,6 +248,32 @@ impl Registry {
         }
     }
 
+    /// Makes sure that a repository takes uploads, by one that is given up; waits where the registry asks for that.
+    ///
+    /// # Errors
+    /// As [`Registry::head_manifest`], and when we may not push.
+    pub async fn admits_uploads(&self, repository: &Repository) -> Result<(), RegistryError> {
+        let start = self.client.url(repository, "blobs/uploads/")?;
+        let call = plain_call(repository, Access::Push, Method::POST, start.clone());
+        let begun = self.client.call(&call).await?;
+        if begun.status != 202 {
+            return Err(push_refused(repository, &begun));
+        }
+        if let Ok(location) = upload_address(repository, &start, &begun) {
+            // Registries forget uploads by themselves, too.
+            let _ = self
+                .client
+                .once(&plain_call(
+                    repository,
+                    Access::Push,
+                    Method::DELETE,
+                    location,
+                ))
+                .await;
+        }
+        Ok(())
+    }
+
     /// One upload: asks for an address, then sends the bytes there.
     async fn upload(
         &self,
@@ -268,17 +294,7 @@ impl Registry {
         if begun.status != 202 {
             return Ok(begun);
         }
-        let location = begun
-            .header(LOCATION.as_str())
-            .and_then(|location| start.join(location).ok());
-        let mut location = location
-            .ok_or_else(|| protocol(repository, "it gave no address to upload to".to_owned()))?;
-        if location.scheme() == "http" && start.scheme() == "https" {
-            // A registry behind a proxy that ends TLS may not know its own scheme.
-            location
-                .set_scheme("https")
-                .map_err(|()| protocol(repository, "its upload address is odd".to_owned()))?;
-        }
+        let mut location = upload_address(repository, &start, &begun)?;
         location
             .query_pairs_mut()
             .append_pair("digest", digest.as_str());
@@ -308,6 +324,26 @@ impl Registry {
         call.limit = MANIFEST_LIMIT;
         Ok(call)
     }
+}
+
+/// Where an upload that was begun goes on.
+fn upload_address(
+    repository: &Repository,
+    start: &Url,
+    begun: &Answer,
+) -> Result<Url, RegistryError> {
+    let location = begun
+        .header(LOCATION.as_str())
+        .and_then(|location| start.join(location).ok());
+    let mut location = location
+        .ok_or_else(|| protocol(repository, "it gave no address to upload to".to_owned()))?;
+    if location.scheme() == "http" && start.scheme() == "https" {
+        // A registry behind a proxy that ends TLS may not know its own scheme.
+        location
+            .set_scheme("https")
+            .map_err(|()| protocol(repository, "its upload address is odd".to_owned()))?;
+    }
+    Ok(location)
 }
 
 fn plain_call(repository: &Repository, access: Access, method: Method, url: Url) -> Call<'_> {

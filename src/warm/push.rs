@@ -142,8 +142,10 @@ impl Build<'_, '_> {
                 Err(error @ BuildkitError::Export { .. }) => Error::from(error),
                 Err(error) => return Err(error.into()),
             };
-            // Our own client says better what is wrong: a login, a name, a limit that it waits for.
-            if let Err(error) = self.run.registry.head_manifest(&to).await {
+            // Our own client says better what is wrong: a login, a right, a name; and it sees how long a busy registry wants to
+            // be left alone, which BuildKit does not tell.
+            let registry = &self.run.registry;
+            if let Err(error) = registry.admits_uploads(&destination.repository).await {
                 return Err(Error {
                     kind: Kind::NotPushed,
                     ..Error::from(PublishError::from(error))
