@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::buildkit::Client;
 use crate::config::{CiBuildkit, Endpoint, UserConfig, refused_image};
-use crate::engine::{self, Engine, EngineError, Login, Progress, Settings, Surroundings, dial};
+use crate::engine::{
+    self, Engine, EngineError, Login, Progress, Settings, State, Surroundings, dial,
+};
 use crate::error::{Error, Kind};
 use crate::registry::Registry;
 use crate::world::World;
@@ -158,6 +160,30 @@ impl Connector<'_> {
                     .await
             }
         }
+    }
+
+    /// Reaches the chosen BuildKit as it is: nothing is pulled, made or started. `None` where our container does not run.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    pub async fn look(&self) -> Result<Option<Builder>, Error> {
+        let Choice::Container { image, .. } = self.choice() else {
+            return self.connect(false, &mut |_| ()).await.map(Some);
+        };
+        let docker = self.docker().await?;
+        let status = engine::status(&docker, &self.settings()?).await?;
+        let Some(status) =
+            status.filter(|status| status.image == image && status.state == State::Running)
+        else {
+            return Ok(None);
+        };
+        let running = engine::Running {
+            container_id: status.container_id,
+            image_digest: status.image_digest,
+        };
+        self.in_container(&image, &(docker, running))
+            .await
+            .map(Some)
     }
 
     /// Makes sure that the user lets this image run as our container.

@@ -244,8 +244,7 @@ async fn one(
     let work = async {
         let job = Job::new(run, target, platform, snapshot, view).await?;
         summary.source.clone_from(&job.source);
-        let evaluation = evaluate::evaluate(run, &job).await?;
-        outcome::carry_out(run, &job, evaluation).await
+        outcome::decide(run, &job).await
     };
     let ended = tokio::select! {
         ended = work => ended,

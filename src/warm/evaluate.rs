@@ -34,8 +34,11 @@ pub(super) struct Evaluation {
     pub(super) notes: Vec<String>,
 }
 
-pub(super) async fn evaluate(run: &Run<'_>, job: &Job) -> Result<Evaluation, Error> {
-    let identity = run.identity().await?;
+/// Decides; `None` when a dry run finds no BuildKit to decide for.
+pub(super) async fn evaluate(run: &Run<'_>, job: &Job) -> Result<Option<Evaluation>, Error> {
+    let Some(identity) = run.identity().await? else {
+        return Ok(None);
+    };
     let platform = job
         .platform
         .clone()
@@ -79,7 +82,7 @@ pub(super) async fn evaluate(run: &Run<'_>, job: &Job) -> Result<Evaluation, Err
         recipe: recipe.clone(),
         inputs: inputs.clone(),
     };
-    Ok(Evaluation {
+    Ok(Some(Evaluation {
         identity,
         platform,
         recipe,
@@ -89,7 +92,7 @@ pub(super) async fn evaluate(run: &Run<'_>, job: &Job) -> Result<Evaluation, Err
         previous_references: last.map(|last| last.row.references).unwrap_or_default(),
         known_references,
         notes,
-    })
+    }))
 }
 
 /// The key of a job, given what its recipe asks for.

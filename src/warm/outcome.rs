@@ -19,6 +19,10 @@ use crate::ui::{CiVerdict, TargetSummary, Verdict};
 const NO_CACHE: &str = "to share this with CI, name a registry: `cache = \"registry.example.com/team/app\"` in the \
                         target's table in .prewarm.toml, and `cache-from` with the branch's tag in CI";
 
+/// Why a dry run cannot tell more.
+const NO_CONTAINER: &str = "whether it is warm depends on the BuildKit that builds, and there is no container of it \
+                            yet; `prewarm warm` makes one";
+
 /// How a job ended.
 #[derive(Debug)]
 pub(super) struct Ended {
@@ -55,12 +59,20 @@ impl Ended {
     }
 }
 
+/// Decides, and carries out the decision.
+pub(super) async fn decide(run: &Run<'_>, job: &Job) -> Result<Ended, Error> {
+    if let Some(evaluation) = evaluate(run, job).await? {
+        return carry_out(run, job, evaluation).await;
+    }
+    let mut summary = TargetSummary::new(&job.target.name, job.platform.clone());
+    summary.source.clone_from(&job.source);
+    summary.outcome = Verdict::WouldWarm;
+    NO_CONTAINER.clone_into(&mut summary.reason);
+    Ok(Ended::new(summary))
+}
+
 /// Carries out the decision.
-pub(super) async fn carry_out(
-    run: &Run<'_>,
-    job: &Job,
-    evaluation: Evaluation,
-) -> Result<Ended, Error> {
+async fn carry_out(run: &Run<'_>, job: &Job, evaluation: Evaluation) -> Result<Ended, Error> {
     let mut summary = begin(job, &evaluation);
     if let View::Merge { head_key, .. } = &job.view
         && summary.key.is_some()
@@ -94,8 +106,7 @@ pub(super) async fn carry_out(
     let builder = run.builder().await?;
     if builder.identity != evaluation.identity {
         // The decision rests on what was remembered of it.
-        let evaluation = evaluate(run, job).await?;
-        return Box::pin(carry_out(run, job, evaluation)).await;
+        return Box::pin(decide(run, job)).await;
     }
     build(run, job, &evaluation, summary).await
 }

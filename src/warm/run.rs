@@ -105,15 +105,24 @@ impl<'a> Run<'a> {
             .await
     }
 
-    /// Who builds, from memory where that is recent enough, so that "already warm" needs no connection.
-    pub(super) async fn identity(&self) -> Result<Identity, Error> {
+    /// Who builds, from memory where that is recent enough, so that "already warm" needs no connection. A dry run makes
+    /// nothing, and may find nobody.
+    pub(super) async fn identity(&self) -> Result<Option<Identity>, Error> {
         let label = self.connector().choice().label();
-        let recent = memory::recall(&self.records, &label)
-            .filter(|remembered| self.is_recent(remembered.at_ms, self.user.builder.refresh))
-            .filter(|_| !self.refresh_due(&label));
-        match recent {
-            Some(remembered) if self.builder.get().is_none() => Ok(remembered.identity),
-            _ => Ok(self.builder().await?.identity.clone()),
+        let remembered =
+            memory::recall(&self.records, &label).filter(|_| self.builder.get().is_none());
+        let current = |remembered: &Remembered| {
+            self.is_recent(remembered.at_ms, self.user.builder.refresh) && !self.refresh_due(&label)
+        };
+        match remembered {
+            Some(remembered) if self.request.dry_run || current(&remembered) => {
+                Ok(Some(remembered.identity))
+            }
+            None if self.request.dry_run => {
+                let found = self.connector().look().await?;
+                Ok(found.map(|builder| builder.identity))
+            }
+            _ => Ok(Some(self.builder().await?.identity.clone())),
         }
     }
 

@@ -122,6 +122,28 @@ impl Drop for Workshop {
 }
 
 #[test]
+fn a_dry_run_makes_no_container() {
+    let workshop = Workshop::new();
+    let repo = workshop.project();
+    let dry = || {
+        let machine = &workshop.machine;
+        machine.warm(repo.path()).args(["--dry-run"]).json()
+    };
+    let before = dry();
+    assert_eq!(before.outcome(), "would-warm");
+    assert!(before.reason().contains("no container"), "{before:?}");
+    let status = workshop
+        .machine
+        .prewarm(repo.path())
+        .args(["builder", "status"])
+        .run();
+    assert!(status.stdout.contains("There is no"), "{}", status.stdout);
+
+    workshop.machine.warm(repo.path()).json().is("warm");
+    dry().is("already-warm");
+}
+
+#[test]
 fn the_container_is_made_on_first_use_reused_and_removed_without_a_trace() {
     let workshop = Workshop::new();
     let repo = workshop.project();
