@@ -1,4 +1,4 @@
-//! One build: solve, compute the key from what BuildKit really asked for and used, export, publish; or salvage.
+//! One build: solve and export, compute the key from what BuildKit really asked for and used, publish; or salvage.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -103,7 +103,7 @@ impl<'a, 'run> Build<'a, 'run> {
             recipe: self.evaluation.recipe.clone(),
         };
         let mut done = Done::new(self.started_ms);
-        let mut report = self.first_solve(&variant).await;
+        let mut report = self.build(&variant, self.shown(false)).await;
         if let Ok(Report {
             result: Err(BuildkitError::Image { image, .. }),
             ..
@@ -145,24 +145,26 @@ impl<'a, 'run> Build<'a, 'run> {
         }
     }
 
-    /// The export goes along with the build only where `--force` has said that nothing is to be compared before: else who
-    /// was faster saves us the upload.
-    async fn first_solve(&self, variant: &Variant) -> Result<Report, Error> {
-        let Some(destination) = self.destination().filter(|_| self.run.request.force) else {
-            return self.solve(variant, None, self.shown(false)).await;
+    /// Builds, and exports in the same solve.
+    async fn build(&self, variant: &Variant, shown: Shown) -> Result<Report, Error> {
+        let Some(destination) = self.destination() else {
+            return self.solve(variant, None, shown).await;
         };
         let to = destination.staging(&variant.recipe)?;
-        let report = self.solve(variant, Some(&to), self.shown(false)).await?;
-        match report.result {
-            // It may not have come as far as the build.
-            Err(BuildkitError::Export { .. } | BuildkitError::NoCacheExport { .. }) => {
-                self.solve(variant, None, self.shown(false)).await
-            }
-            _ => Ok(report),
+        let mut report = self.solve(variant, Some(&to), shown).await?;
+        if let Err(BuildkitError::Export { .. } | BuildkitError::NoCacheExport { .. }) =
+            report.result
+        {
+            // It may not have come as far as the build, which is worth something alone.
+            let mut built = self.solve(variant, None, self.shown(true)).await?;
+            report.steps.append(&mut built.steps);
+            built.steps = report.steps;
+            report = built;
         }
+        Ok(report)
     }
 
-    /// Solves once more, this time to export.
+    /// Solves once more, to export.
     pub(super) async fn solve_again(
         &self,
         variant: &Variant,
@@ -225,7 +227,7 @@ impl<'a, 'run> Build<'a, 'run> {
             dockerfile,
             recipe,
         };
-        let report = self.solve(&variant, None, self.shown(true)).await?;
+        let report = self.build(&variant, self.shown(true)).await?;
         let saved = instructions(&report).len();
         if let Err(error) = report.result {
             return Err(error.into());

@@ -8,7 +8,7 @@ use super::destination::Destination;
 use crate::buildkit::BuildkitError;
 use crate::error::{Error, Kind};
 use crate::publish::{self, Complete, PublishError};
-use crate::registry::{Digest, Reference};
+use crate::registry::Digest;
 
 /// The pause before the first repeated export; each further one is twice as long, up to the limit.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -34,11 +34,11 @@ impl Build<'_, '_> {
         built: Built,
         salvaged: bool,
     ) -> Result<(Built, Pushed), Error> {
-        let there = match &built.exported {
-            Some(digest) => self.complete(destination, digest).await?,
-            None => self.somebody_elses(destination, &built).await?,
+        let complete = match &built.exported {
+            Some(digest) => self.look(destination, digest).await?,
+            None => None,
         };
-        let (built, complete) = match there {
+        let (built, complete) = match complete {
             Some(complete) => (built, complete),
             None => self.export(destination, variant).await?,
         };
@@ -50,15 +50,19 @@ impl Build<'_, '_> {
             branch_tag => branch_tag,
         };
         let key_tag = destination.key(&built.key)?;
-        let point = async {
-            if let Some(tag) = branch_tag {
-                publish::retag(registry, &complete.manifest, tag).await?;
-            }
-            registry.put_manifest(&key_tag, &complete.manifest).await?;
-            Ok::<_, Error>(())
+        let point_key = async {
+            let pointed = registry.put_manifest(&key_tag, &complete.manifest).await;
+            pointed.map_err(PublishError::from)
         };
-        let (pointed, ()) = tokio::join!(point, self.tell(destination, variant, &built));
-        pointed?;
+        let point_branch = async {
+            match branch_tag {
+                Some(tag) => publish::retag(registry, &complete.manifest, tag).await,
+                None => Ok(()),
+            }
+        };
+        let tell = self.tell(destination, variant, &built);
+        let (key, branch, ()) = tokio::join!(point_key, point_branch, tell);
+        key.and(branch)?;
         let tags = [Some(&key_tag), branch_tag].into_iter().flatten();
         let pushed = Pushed {
             digest: complete.manifest.digest.to_string(),
@@ -68,30 +72,14 @@ impl Build<'_, '_> {
         Ok((built, pushed))
     }
 
-    /// Whoever was faster saves us the upload.
-    async fn somebody_elses(
-        &self,
-        destination: &Destination,
-        built: &Built,
-    ) -> Result<Option<Complete>, Error> {
-        if self.run.request.force || built.inputs.downloads {
-            return Ok(None);
-        }
-        self.look(&destination.key(&built.key)?).await
-    }
-
     /// What was exported, if it is all there.
-    async fn complete(
+    async fn look(
         &self,
         destination: &Destination,
         digest: &Digest,
     ) -> Result<Option<Complete>, Error> {
-        self.look(&destination.repository.digest(digest.clone()))
-            .await
-    }
-
-    async fn look(&self, reference: &Reference) -> Result<Option<Complete>, Error> {
-        match publish::verify_complete(&self.run.registry, reference).await {
+        let exported = destination.repository.digest(digest.clone());
+        match publish::verify_complete(&self.run.registry, &exported).await {
             Ok(complete) => Ok(Some(complete)),
             Err(error @ PublishError::Registry(_)) => Err(error.into()),
             Err(_) => Ok(None),
@@ -116,7 +104,7 @@ impl Build<'_, '_> {
         }
     }
 
-    /// Exports until it works, the registry refuses for good, or the retries are used up.
+    /// Exports again until it works, the registry refuses for good, or the retries are used up.
     async fn export(
         &self,
         destination: &Destination,
