@@ -8,17 +8,23 @@
 //!
 //! This is the only module that knows libgit2.
 
+mod attributes;
 mod blob;
 mod cat_file;
+mod content;
+mod conversion;
+mod eol;
 mod error;
 mod expression;
 mod filter;
 mod git;
 mod glob;
 mod id;
+mod ident;
 mod lfs;
 mod node;
 mod pattern;
+mod place;
 mod repository;
 mod resolve;
 mod scratch;
@@ -26,11 +32,12 @@ mod store;
 mod submodule;
 mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::sync::Arc;
 
-pub use blob::Blob;
+pub use content::Reader;
+pub use conversion::{Content, Conversion};
 pub use error::SnapshotError;
 pub use filter::Filter;
 pub use id::{InvalidObjectId, ObjectId};
@@ -38,6 +45,8 @@ pub use repository::Repository;
 pub use tree::{Entry, EntryKind, Tree};
 
 use node::Kind;
+use place::Place;
+use resolve::Resolved;
 use store::{Leaf, Store};
 
 /// The largest file that [`Snapshot::file`] reads whole, in bytes.
@@ -75,6 +84,8 @@ pub struct Snapshot {
     tree: ObjectId,
     /// The same with submodules as CI checks them out.
     served: ObjectId,
+    /// Where it holds submodules.
+    submodules: Arc<BTreeSet<Vec<u8>>>,
     commit: Option<ObjectId>,
     umask: u32,
     lfs: bool,
@@ -85,7 +96,7 @@ pub struct Snapshot {
 pub struct File {
     /// Its blob.
     pub id: ObjectId,
-    /// Its content as served.
+    /// Its content as a checkout writes it.
     pub bytes: Vec<u8>,
 }
 
@@ -108,9 +119,10 @@ impl Snapshot {
     ///
     /// Missing, not a directory, or out of the repository.
     pub fn context(&self, path: &str) -> Result<Tree, SnapshotError> {
-        let node = self.resolve(path)?;
-        if node.kind == Kind::Directory {
-            Ok(self.at(node.id))
+        let found = self.resolve(path)?;
+        if found.node.kind == Kind::Directory {
+            let place = Place::new(&self.store, &found, &self.submodules)?;
+            Ok(self.at(found.node.id, place))
         } else {
             Err(SnapshotError::NotADirectory {
                 path: path.to_owned(),
@@ -125,30 +137,33 @@ impl Snapshot {
     /// Missing, a directory, out of the repository, in a submodule that is not checked out, a loop of links, or
     /// larger than [`FILE_LIMIT`].
     pub fn file(&self, path: &str) -> Result<File, SnapshotError> {
-        let node = self.resolve(path)?;
-        if node.kind == Kind::Directory {
+        let found = self.resolve(path)?;
+        let id = found.node.id;
+        if found.node.kind == Kind::Directory {
             return Err(SnapshotError::IsADirectory {
                 path: path.to_owned(),
             });
         }
-        let mut blob = self
-            .store
-            .open_blob(node.id, self.lfs)
+        let place = Place::new(&self.store, &found, &self.submodules)?;
+        let mut attributes = place.attributes(&self.store)?;
+        let conversion = attributes.treatment(&place.path).conversion;
+        let mut reader = Reader::open(&self.store, Content { id, conversion }, self.lfs)
             .map_err(|error| error.at(path))?;
-        if blob.size() > FILE_LIMIT {
+        if reader.size() > FILE_LIMIT {
             return Err(SnapshotError::TooLarge {
                 path: path.to_owned(),
-                size: blob.size(),
+                size: reader.size(),
                 limit: FILE_LIMIT,
             });
         }
         let mut bytes = Vec::new();
-        blob.read_to_end(&mut bytes)
+        reader
+            .read_to_end(&mut bytes)
             .map_err(|source| SnapshotError::Read {
                 path: path.into(),
                 source,
             })?;
-        Ok(File { id: node.id, bytes })
+        Ok(File { id, bytes })
     }
 
     /// Whether [`Snapshot::context`] or [`Snapshot::file`] would find something there.
@@ -191,14 +206,14 @@ impl Snapshot {
             }
         }
         let leaves: Vec<_> = leaves.into_values().collect();
-        Ok(self.at(self.store.write_tree(&leaves)?))
+        Ok(self.at(self.store.write_tree(&leaves)?, Place::default()))
     }
 
-    fn at(&self, id: ObjectId) -> Tree {
-        Tree::new(Arc::clone(&self.store), id, self.umask, self.lfs)
+    fn at(&self, id: ObjectId, place: Place) -> Tree {
+        Tree::new(Arc::clone(&self.store), id, place, self.umask, self.lfs)
     }
 
-    fn resolve(&self, path: &str) -> Result<node::Node, SnapshotError> {
+    fn resolve(&self, path: &str) -> Result<Resolved, SnapshotError> {
         resolve::resolve(&self.store, self.served, path).map_err(|error| match error {
             // An empty directory stands for a submodule; say so rather than that the file is missing.
             SnapshotError::Missing { .. } if self.served != self.tree => {

@@ -11,7 +11,7 @@ use super::cat_file::Content;
 ///
 /// An end before [`Blob::size`] bytes is an error, never a short file.
 #[derive(Debug)]
-pub struct Blob {
+pub(super) struct Blob {
     source: Source,
     size: u64,
     remaining: u64,
@@ -65,7 +65,7 @@ impl Blob {
 
     /// How many bytes the whole content has.
     #[must_use]
-    pub fn size(&self) -> u64 {
+    pub(super) fn size(&self) -> u64 {
         self.size
     }
 }

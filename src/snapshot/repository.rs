@@ -196,11 +196,12 @@ impl Repository {
                 (store, tree, None)
             }
         };
-        let served = submodule::check_out(&store, tree, checkout.submodules)?;
+        let (served, submodules) = submodule::check_out(&store, tree, checkout.submodules)?;
         Ok(Snapshot {
             store: Arc::new(store),
             tree,
             served,
+            submodules: Arc::new(submodules),
             commit,
             umask,
             lfs: checkout.lfs,

@@ -10,8 +10,19 @@ use super::store::Store;
 /// Links that may be followed for one path; Linux has the same limit (`MAXSYMLINKS`).
 const HOPS: usize = 40;
 
+/// What a path leads to.
+pub(super) struct Resolved {
+    pub(super) node: Node,
+    /// The directories that it really is in, the root first.
+    pub(super) above: Vec<Node>,
+}
+
 /// What is at `path` below `root`, with every link on the way followed, the last one too.
-pub(super) fn resolve(store: &Store, root: ObjectId, path: &str) -> Result<Node, SnapshotError> {
+pub(super) fn resolve(
+    store: &Store,
+    root: ObjectId,
+    path: &str,
+) -> Result<Resolved, SnapshotError> {
     let outside = || SnapshotError::Outside {
         path: path.to_owned(),
     };
@@ -62,7 +73,7 @@ pub(super) fn resolve(store: &Store, root: ObjectId, path: &str) -> Result<Node,
     if here.kind == Kind::Submodule {
         return Err(in_submodule(path, &above, &here));
     }
-    Ok(here)
+    Ok(Resolved { node: here, above })
 }
 
 fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = Vec<u8>> {

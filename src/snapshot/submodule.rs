@@ -1,6 +1,6 @@
 //! Submodules: what a checkout puts in their place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::ObjectId;
@@ -18,21 +18,25 @@ struct Section {
     path: Vec<u8>,
 }
 
-/// The tree that a checkout of `tree` makes: with submodules their trees, without them empty directories.
+/// The tree that a checkout of `tree` makes: with submodules their trees, without them empty directories. And where
+/// submodules are in it that are not empty.
 pub(super) fn check_out(
     store: &Store,
     tree: ObjectId,
     fill: bool,
-) -> Result<ObjectId, SnapshotError> {
+) -> Result<(ObjectId, BTreeSet<Vec<u8>>), SnapshotError> {
     let modules = store.common_dir().join("modules");
-    level(store, tree, fill, &modules, b"")
+    let mut filled = BTreeSet::new();
+    let tree = level(store, tree, fill.then_some(&mut filled), &modules, b"")?;
+    Ok((tree, filled))
 }
 
-/// `modules` holds the repositories of this level's submodules; `prefix` is where the level is in the whole.
+/// `modules` holds the repositories of this level's submodules; `prefix` is where the level is in the whole; paths
+/// of submodules that are filled go to `filled`.
 fn level(
     store: &Store,
     tree: ObjectId,
-    fill: bool,
+    mut filled: Option<&mut BTreeSet<Vec<u8>>>,
     modules: &Path,
     prefix: &[u8],
 ) -> Result<ObjectId, SnapshotError> {
@@ -54,7 +58,7 @@ fn level(
         let Some(commit) = gitlink(store, tree, &components)? else {
             continue;
         };
-        let content = if fill {
+        let content = if let Some(filled) = filled.as_deref_mut() {
             let path = [prefix, &section.path].concat();
             let git_dir = modules.join(&section.name);
             let objects = git_dir.join("objects");
@@ -68,13 +72,10 @@ fn level(
                 });
             }
             let inner = store.commit_tree(commit)?;
-            level(
-                store,
-                inner,
-                fill,
-                &git_dir.join("modules"),
-                &[&path[..], b"/"].concat(),
-            )?
+            let inside = [&path[..], b"/"].concat();
+            filled.insert(path);
+            let modules = git_dir.join("modules");
+            level(store, inner, Some(filled), &modules, &inside)?
         } else {
             ObjectId::EMPTY_TREE
         };

@@ -4,10 +4,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::ObjectId;
-use super::blob::Blob;
+use super::attributes::{self, Attributes, Entered, Treatment};
+use super::content::{self, Reader};
+use super::conversion::Content;
 use super::error::SnapshotError;
 use super::filter::{Below, Filter, Selection, State};
 use super::node::{Kind, Node};
+use super::place::{Place, descend};
 use super::store::Store;
 
 /// A directory inside a snapshot, with the modes that CI's umask leaves. Cheap to clone.
@@ -15,6 +18,7 @@ use super::store::Store;
 pub struct Tree {
     store: Arc<Store>,
     id: ObjectId,
+    place: Arc<Place>,
     umask: u32,
     lfs: bool,
 }
@@ -26,8 +30,8 @@ pub struct Entry {
     pub path: Vec<u8>,
     /// What it is.
     pub kind: EntryKind,
-    /// The blob, or the git tree of a directory. With LFS the blob is the pointer's.
-    pub id: ObjectId,
+    /// The blob and what a checkout makes of it, or the git tree of a directory.
+    pub content: Content,
     /// Size in bytes of a file's content as served; 0 for others.
     pub size: u64,
     /// Permission bits: 666 or 777 less the umask for files, 777 less the umask for directories, 777 for links.
@@ -55,10 +59,17 @@ const AHEAD: usize = 512;
 const DIGEST_HEADER: &[u8] = b"prewarm tree 1\0";
 
 impl Tree {
-    pub(super) fn new(store: Arc<Store>, id: ObjectId, umask: u32, lfs: bool) -> Self {
+    pub(super) fn new(
+        store: Arc<Store>,
+        id: ObjectId,
+        place: Place,
+        umask: u32,
+        lfs: bool,
+    ) -> Self {
         Self {
             store,
             id,
+            place: Arc::new(place),
             umask,
             lfs,
         }
@@ -79,7 +90,11 @@ impl Tree {
         let mut waiting = Vec::with_capacity(AHEAD);
         let mut ended = false;
         self.traverse(filter, false, &mut |path, found| {
-            waiting.push((path.to_owned(), found));
+            let Found::Node(kind, id, treatment) = found else {
+                unreachable!("nothing is collapsed")
+            };
+            let conversion = treatment.conversion;
+            waiting.push((path.to_owned(), kind, Content { id, conversion }));
             if waiting.len() < AHEAD {
                 return Ok(ControlFlow::Continue(()));
             }
@@ -96,37 +111,36 @@ impl Tree {
     /// Calls `visit` for what was found, and forgets it.
     fn visit(
         &self,
-        found: &mut Vec<(Vec<u8>, Found)>,
+        found: &mut Vec<(Vec<u8>, Kind, Content)>,
         visit: &mut dyn FnMut(Entry) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, SnapshotError> {
         let ids: Vec<_> = found
             .iter()
-            .filter_map(|(_, found)| match found {
-                Found::Node(Kind::File { .. }, id) => Some(*id),
-                _ => None,
-            })
+            .filter(|(_, kind, _)| matches!(kind, Kind::File { .. }))
+            .map(|(_, _, content)| content.id)
             .collect();
         let mut sizes = self.store.sizes(&ids)?.into_iter();
-        for (path, found) in found.drain(..) {
-            if visit(self.entry(path, &found, &mut sizes)?).is_break() {
+        for (path, kind, content) in found.drain(..) {
+            if visit(self.entry(path, kind, content, &mut sizes)?).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Opens a file's content by the id that [`Tree::walk`] gave.
+    /// Opens a file's content as [`Tree::walk`] gave it.
     ///
     /// # Errors
     ///
     /// The object, or with LFS its content, is not on this machine; `git`, which reads packs for us, cannot be run.
-    pub fn open(&self, id: ObjectId) -> Result<Blob, SnapshotError> {
-        self.store.open_blob(id, self.lfs)
+    pub fn open(&self, content: Content) -> Result<Reader, SnapshotError> {
+        Reader::open(&self.store, content, self.lfs)
     }
 
     /// Feeds `update` with a fingerprint of exactly what [`Tree::walk`] would serve: for one filter, equal content
     /// gives equal bytes, in any clone and from any source, and different content different ones. Where a whole
-    /// directory is selected, its git tree id stands for all that is below.
+    /// directory is selected, its git tree id stands for all that is below, together with what attributes from
+    /// above it change there.
     ///
     /// # Errors
     ///
@@ -141,49 +155,75 @@ impl Tree {
         update(&[u8::from(self.lfs)]);
         self.traverse(filter, true, &mut |path, found| {
             // Length first: no path can be taken for the beginning of another record.
-            let (tag, id) = match &found {
-                Found::Whole(id) => (b'T', Some(*id)),
-                Found::Node(kind, id) => match kind {
-                    Kind::Directory | Kind::Submodule => (b'D', None),
-                    Kind::File { executable: false } => (b'F', Some(*id)),
-                    Kind::File { executable: true } => (b'X', Some(*id)),
-                    Kind::Symlink => (b'L', Some(*id)),
-                },
+            let mut record = |tag: u8, rest: &[u8]| {
+                update(&[tag]);
+                update(&(path.len() as u64).to_le_bytes());
+                update(path);
+                update(rest);
             };
-            update(&[tag]);
-            update(&(path.len() as u64).to_le_bytes());
-            update(path);
-            if let Some(id) = id {
-                update(id.as_bytes());
+            match &found {
+                Found::Whole(id) => record(b'T', id.as_bytes()),
+                Found::Node(kind, id, _) => match kind {
+                    Kind::Directory | Kind::Submodule => record(b'D', b""),
+                    Kind::File { executable: false } => record(b'F', id.as_bytes()),
+                    Kind::File { executable: true } => record(b'X', id.as_bytes()),
+                    Kind::Symlink => record(b'L', id.as_bytes()),
+                },
+                Found::Within(_) => {}
+            }
+            if let Found::Node(_, _, treatment) | Found::Within(treatment) = &found
+                && !treatment.conversion.is_none()
+            {
+                record(b'C', &[treatment.conversion.code()]);
             }
             Ok(ControlFlow::Continue(()))
         })
+    }
+
+    /// The selected files that a checkout writes in another encoding (`working-tree-encoding`), each with that. They
+    /// are served as the repository has them. Without `thorough`, directories that are selected whole are read only
+    /// if attributes from above apply in them.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Tree::walk`].
+    pub fn encoded(
+        &self,
+        filter: &Filter,
+        thorough: bool,
+    ) -> Result<Vec<(String, String)>, SnapshotError> {
+        let mut files = Vec::new();
+        self.traverse(filter, !thorough, &mut |path, found| {
+            if let Found::Node(_, _, treatment) | Found::Within(treatment) = found
+                && let Some(encoding) = treatment.encoding
+            {
+                files.push((String::from_utf8_lossy(path).into_owned(), encoding));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(files)
     }
 
     /// `sizes` has the next file's stored size.
     fn entry(
         &self,
         path: Vec<u8>,
-        found: &Found,
+        kind: Kind,
+        content: Content,
         sizes: &mut dyn Iterator<Item = Option<u64>>,
     ) -> Result<Entry, SnapshotError> {
-        let (kind, id) = match found {
-            Found::Node(kind, id) => (*kind, *id),
-            Found::Whole(id) => (Kind::Directory, *id),
-        };
         let mut size = 0;
         let (kind, mode) = match kind {
             Kind::Directory | Kind::Submodule => (EntryKind::Directory, 0o777 & !self.umask),
             Kind::File { executable } => {
-                size = self
-                    .served_size(id, sizes.next().flatten())
+                size = content::size(&self.store, content, sizes.next().flatten(), self.lfs)
                     .map_err(|error| error.at(&String::from_utf8_lossy(&path)))?;
                 let mode = if executable { 0o777 } else { 0o666 };
                 (EntryKind::File, mode & !self.umask)
             }
             Kind::Symlink => (
                 EntryKind::Symlink {
-                    target: self.store.bytes(id)?,
+                    target: self.store.bytes(content.id)?,
                 },
                 0o777,
             ),
@@ -191,27 +231,14 @@ impl Tree {
         Ok(Entry {
             path,
             kind,
-            id,
+            content,
             size,
             mode,
         })
     }
 
-    fn served_size(&self, id: ObjectId, stored: Option<u64>) -> Result<u64, SnapshotError> {
-        let size = match stored {
-            Some(size) => size,
-            None => self.store.size(id)?,
-        };
-        if !self.lfs {
-            return Ok(size);
-        }
-        match self.store.pointer(id, size)? {
-            None => Ok(size),
-            Some(pointer) => self.store.lfs_file(id, &pointer).map(|_| pointer.size),
-        }
-    }
-
-    /// Finds what the filter selects; with `collapse`, directories that are selected whole are found as one.
+    /// Finds what the filter selects; with `collapse`, directories that are selected whole are found as one, and of
+    /// what is in them only what attributes from above may change.
     fn traverse(
         &self,
         filter: &Filter,
@@ -220,85 +247,110 @@ impl Tree {
     ) -> Result<(), SnapshotError> {
         let selection = Selection::new(filter, &self.store, self.id)?;
         let everything = selection.is_everything();
+        let mut attributes = self.place.attributes(&self.store)?;
         if collapse && everything {
-            return found(b"", Found::Whole(self.id)).map(drop);
+            let ends = found(b"", Found::Whole(self.id))?.is_break();
+            if ends || !attributes.reach_below() {
+                return Ok(());
+            }
         }
-        let mut path = Vec::new();
+        // From the snapshot's root, as attributes go by it; what is found is told from here.
+        let mut path = self.place.path.clone();
+        let start = path.len() + usize::from(!path.is_empty());
         // In place of recursion: a repository can nest deeper than a thread's stack.
         let mut stack = vec![Level {
-            entries: self.store.entries(self.id)?.into_iter(),
-            id: self.id,
-            path_length: 0,
             below: if everything { Below::All } else { Below::Some },
-            state: State::default(),
             announced: true,
+            collapsed: collapse && everything,
+            ..self.level(self.id, &path, &mut attributes)?
         }];
         while let Some(level) = stack.last_mut() {
             let Some(node) = level.entries.next() else {
+                attributes.leave(level.entered);
                 stack.pop();
                 continue;
             };
+            let collapsed = level.collapsed;
             path.truncate(level.path_length);
-            if level.path_length > 0 {
-                path.push(b'/');
-            }
-            path.extend_from_slice(&node.name);
+            descend(&mut path, &node.name);
             let directory = matches!(node.kind, Kind::Directory | Kind::Submodule);
             let (served, below, state) = if level.below == Below::All {
                 (true, Below::All, State::default())
             } else {
-                let verdict = selection.judge(&path, directory, &level.state);
+                let verdict = selection.judge(&path[start..], directory, &level.state);
                 (verdict.served, verdict.below, verdict.state)
             };
+            let treatment = match node.kind {
+                Kind::File { .. } if served => attributes.treatment(&path),
+                _ => Treatment::default(),
+            };
             let whole = collapse && served && node.kind == Kind::Directory && below == Below::All;
-            if served {
+            let this = match (collapsed, whole) {
+                (true, _) => {
+                    (treatment != Treatment::default()).then_some(Found::Within(treatment))
+                }
+                (false, true) => Some(Found::Whole(node.id)),
+                (false, false) => served.then_some(Found::Node(node.kind, node.id, treatment)),
+            };
+            if let Some(this) = this {
                 for level in stack.iter_mut().filter(|level| !level.announced) {
                     level.announced = true;
-                    let directory = Found::Node(Kind::Directory, level.id);
-                    if found(&path[..level.path_length], directory)?.is_break() {
+                    let directory = Found::Node(Kind::Directory, level.id, Treatment::default());
+                    if found(&path[start..level.path_length], directory)?.is_break() {
                         return Ok(());
                     }
                 }
-                let this = if whole {
-                    Found::Whole(node.id)
-                } else {
-                    Found::Node(node.kind, node.id)
-                };
-                if found(&path, this)?.is_break() {
+                if found(&path[start..], this)?.is_break() {
                     return Ok(());
                 }
             }
-            if node.kind == Kind::Directory && below != Below::Nothing && !whole {
-                stack.push(self.level(&node, path.len(), below, state, served)?);
+            let needless = below == Below::Nothing || whole && !attributes.reach_below();
+            if node.kind == Kind::Directory && !needless {
+                stack.push(Level {
+                    below,
+                    state,
+                    announced: served,
+                    collapsed: whole,
+                    ..self.level(node.id, &path, &mut attributes)?
+                });
             }
         }
         Ok(())
     }
 
+    /// Goes into a directory of which nothing is selected yet.
     fn level(
         &self,
-        node: &Node,
-        path_length: usize,
-        below: Below,
-        state: State,
-        announced: bool,
+        id: ObjectId,
+        path: &[u8],
+        attributes: &mut Attributes,
     ) -> Result<Level, SnapshotError> {
+        let entries = self.store.entries(id)?;
+        let file = entries
+            .binary_search_by(|node| node.name.as_slice().cmp(attributes::NAME))
+            .ok()
+            .map(|index| &entries[index]);
+        let entered = attributes.enter(&self.store, path, file)?;
         Ok(Level {
-            entries: self.store.entries(node.id)?.into_iter(),
-            id: node.id,
-            path_length,
-            below,
-            state,
-            announced,
+            entries: entries.into_iter(),
+            id,
+            path_length: path.len(),
+            below: Below::Nothing,
+            state: State::default(),
+            announced: false,
+            collapsed: false,
+            entered,
         })
     }
 }
 
 /// What [`Tree::traverse`] finds at a path.
 enum Found {
-    Node(Kind, ObjectId),
+    Node(Kind, ObjectId, Treatment),
     /// A directory with all that is below it.
     Whole(ObjectId),
+    /// A file in such a directory that a checkout changes.
+    Within(Treatment),
 }
 
 /// Is told each path with what is there; `Break` ends the traversal.
@@ -313,4 +365,7 @@ struct Level {
     state: State,
     /// It has been found itself. One that is not selected is, right before the first thing in it that is.
     announced: bool,
+    /// It is in a directory that was found whole, or that directory.
+    collapsed: bool,
+    entered: Entered,
 }

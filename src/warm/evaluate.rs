@@ -1,6 +1,6 @@
 //! From a job to a decision: the recipe, what it asks for, the images as they are now, the key, and who has it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
@@ -118,6 +118,25 @@ fn digest(context: &Tree, filter: &Filter) -> Result<[u8; 32], SnapshotError> {
     let mut hash = Sha256::new();
     context.digest(filter, &mut |bytes| hash.update(bytes))?;
     Ok(hash.finalize().into())
+}
+
+/// The files of the context that a checkout writes in another encoding, as [`Tree::encoded`].
+pub(super) async fn encoded(
+    job: &Job,
+    filters: &BTreeSet<Filter>,
+    thorough: bool,
+) -> Result<Vec<(String, String)>, Error> {
+    let (context, filters) = (job.context.clone(), filters.clone());
+    let files = tokio::task::spawn_blocking(move || {
+        filters
+            .iter()
+            .map(|filter| context.encoded(filter, thorough))
+            .collect::<Result<Vec<_>, SnapshotError>>()
+    })
+    .await
+    .map_err(internal)??;
+    let files: BTreeSet<_> = files.into_iter().flatten().collect();
+    Ok(files.into_iter().collect())
 }
 
 /// What the recipe asks for: from the history, else from whoever built it first.

@@ -3,7 +3,7 @@
 use super::build::Build;
 use super::confirm::{Confirmed, confirm};
 use super::destination::Destination;
-use super::evaluate::{Evaluation, evaluate};
+use super::evaluate::{Evaluation, encoded, evaluate};
 use super::job::{Job, View};
 use super::run::Run;
 use super::verdict::{Grounds, unexported, verdict};
@@ -100,7 +100,7 @@ async fn carry_out(run: &Run<'_>, job: &Job, evaluation: Evaluation) -> Result<E
     if run.request.dry_run {
         summary.outcome = Verdict::WouldWarm;
         summary.tags = tags(job, &evaluation)?;
-        summary.ci = judge(run, job, &evaluation, evaluation.inputs.as_ref(), &[]);
+        summary.ci = judge(run, job, &evaluation, evaluation.inputs.as_ref(), &[]).await?;
         return Ok(Ended::new(summary));
     }
     let builder = run.builder().await?;
@@ -132,7 +132,7 @@ async fn build(
     let steps: Vec<String> = done.steps.iter().map(|step| step.name.clone()).collect();
     match summary.outcome {
         Verdict::Warm => {
-            summary.ci = judge(run, job, evaluation, done.inputs.as_ref(), &steps);
+            summary.ci = judge(run, job, evaluation, done.inputs.as_ref(), &steps).await?;
             summary.notes.extend(unexported(&steps));
         }
         Verdict::Salvaged => {
@@ -173,7 +173,7 @@ async fn already(
     summary: &mut TargetSummary,
 ) -> Result<Option<Conclusion>, Error> {
     summary.outcome = Verdict::AlreadyWarm;
-    summary.ci = judge(run, job, evaluation, evaluation.inputs.as_ref(), &[]);
+    summary.ci = judge(run, job, evaluation, evaluation.inputs.as_ref(), &[]).await?;
     summary.reason = match warm.source {
         WarmSource::History => "nothing that decides its result has changed".to_owned(),
         WarmSource::Registry => "somebody has pushed exactly this already".to_owned(),
@@ -247,24 +247,27 @@ fn unconfirmed(
 }
 
 /// The verdict on the target, provided that its cache is where it was to go.
-fn judge(
+async fn judge(
     run: &Run<'_>,
     job: &Job,
     evaluation: &Evaluation,
     inputs: Option<&Inputs>,
     steps: &[String],
-) -> CiVerdict {
+) -> Result<CiVerdict, Error> {
     let asked = inputs
         .map(|inputs| inputs.filters.clone())
         .unwrap_or_default();
-    verdict(&Grounds {
+    // Where something was built, all of it was read anyway.
+    let encoded = encoded(job, &asked, !steps.is_empty()).await?;
+    Ok(verdict(&Grounds {
         identity: &evaluation.identity,
         destination: job.destination.as_ref(),
         names_platforms: !job.target.platforms.is_empty(),
         steps,
         ci_context: run.config.ci.context,
         asked: &asked,
-    })
+        encoded: &encoded,
+    }))
 }
 
 /// The tags that a build would write.

@@ -22,6 +22,8 @@ pub(super) struct Grounds<'a> {
     pub(super) ci_context: CiContext,
     /// What BuildKit asked of the context.
     pub(super) asked: &'a BTreeSet<Filter>,
+    /// Files of it that a checkout writes in another encoding, each with that.
+    pub(super) encoded: &'a [(String, String)],
 }
 
 /// The verdict on a target whose cache is complete where it was to go.
@@ -74,7 +76,20 @@ pub(super) fn verdict(grounds: &Grounds<'_>) -> CiVerdict {
                 .to_owned(),
             steps_at_risk: copies(),
         },
-        CiContext::Path | CiContext::Git => CiVerdict::WillHit,
+        CiContext::Path | CiContext::Git => match grounds.encoded {
+            [] => CiVerdict::WillHit,
+            [(path, encoding), more @ ..] => CiVerdict::NotAssured {
+                reason: format!(
+                    "CI's git writes {path}{} in the encoding {encoding} (`working-tree-encoding` in .gitattributes), \
+                     which is not the same in each git; it was taken as the repository has it",
+                    match more.len() {
+                        0 => String::new(),
+                        count => format!(" and {count} more"),
+                    }
+                ),
+                steps_at_risk: copies(),
+            },
+        },
     }
 }
 

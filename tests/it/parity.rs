@@ -245,3 +245,94 @@ fn every_step_is_cached_for_a_context_in_a_sub_directory_with_a_dockerfile_outsi
         .run();
     steps.assert_all_cached(2);
 }
+
+impl Scene {
+    /// A project with files that git changes on checkout, the Dockerfile and the ignore file among them.
+    fn converted_project(&self, context: &str) -> Repo {
+        let repo = Repo::new();
+        let cache = format!("cache = \"{}\"", self.cache());
+        repo.configure(&format!("{ENGINE}\ncontext = \"{context}\""), &cache)
+            .file(
+                ".gitattributes",
+                "* text=auto\n*.bat text eol=crlf\nDockerfile eol=crlf\n.dockerignore eol=crlf\n",
+            )
+            .file(
+                "Dockerfile",
+                format!(
+                    "FROM {} AS builder\nCOPY mvnw.bat app/*.bat /app/\nCOPY app /app/\n\
+                     RUN --mount=type=bind,source=app,target=/in cat /in/main.c > /main\n\
+                     RUN wc -c /app/* > /sizes\n",
+                    engines().busybox
+                ),
+            )
+            .file(".dockerignore", ".git\n*.log\n")
+            .file("mvnw.bat", format!("@echo {}\n@exit\n", self.seed))
+            .file("app/.gitattributes", "*.c ident\nkept.bat -text\n")
+            .file("app/run.bat", "@echo run\n")
+            .file("app/kept.bat", "@echo kept\n")
+            .file("app/main.c", "// $Id$\nint main(void) {}\n")
+            .commit()
+            .branch("topic");
+        repo
+    }
+}
+
+#[test]
+fn every_step_is_cached_for_files_that_a_checkout_changes() {
+    let scene = Scene::new();
+    let repo = scene.converted_project("path");
+    let warmed = Machine::new().warm(repo.path()).json();
+    assert_eq!(warmed.is("warm").ci(), "will-hit");
+    let steps = CiBuild::new(&repo, CHECKOUT)
+        .cache_from(scene.branch_tag("topic"))
+        .run();
+    steps.assert_all_cached(4);
+}
+
+#[test]
+fn every_step_is_cached_for_a_git_context_of_files_that_a_checkout_changes() {
+    let scene = Scene::new();
+    let repo = scene.converted_project("git");
+    Machine::new().warm(repo.path()).json().is("warm");
+    let steps = CiBuild::new(&repo, Context::Git)
+        .cache_from(scene.branch_tag("topic"))
+        .run();
+    steps.assert_all_cached(4);
+}
+
+#[test]
+fn attributes_alone_make_a_target_cold() {
+    let scene = Scene::new();
+    let repo = scene.converted_project("path");
+    let machine = Machine::new();
+    machine.warm(repo.path()).json().is("warm");
+    machine.warm(repo.path()).json().is("already-warm");
+    repo.file(".gitattributes", "* text=auto\n").commit();
+    machine.warm(repo.path()).json().is("warm");
+    let steps = CiBuild::new(&repo, CHECKOUT)
+        .cache_from(scene.branch_tag("topic"))
+        .run();
+    steps.assert_all_cached(4);
+}
+
+#[test]
+fn hits_are_not_promised_for_a_file_in_another_encoding() {
+    let scene = Scene::new();
+    let repo = scene.converted_project("path");
+    repo.file(
+        "app/.gitattributes",
+        "*.rc text working-tree-encoding=UTF-16LE\n",
+    )
+    .file("app/main.rc", b"1\0\n\0")
+    .commit();
+    let machine = Machine::new();
+    for outcome in ["warm", "already-warm"] {
+        let warmed = machine.warm(repo.path()).json();
+        assert_eq!(warmed.is(outcome).ci(), "not-assured");
+        let reason = warmed.target()["ci"]["reason"].to_string();
+        assert!(
+            reason.contains("app/main.rc in the encoding UTF-16LE"),
+            "{reason}"
+        );
+    }
+}

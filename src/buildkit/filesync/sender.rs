@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::{Status, Streaming};
 
 use super::packet::{Packet, PacketType, Stat};
-use crate::snapshot::{Entry, EntryKind, Filter, ObjectId, Tree};
+use crate::snapshot::{Content, Entry, EntryKind, Filter, ObjectId, Tree};
 
 /// Content bytes per packet.
 const CHUNK: usize = 64 << 10;
@@ -20,14 +20,15 @@ const CHUNK: usize = 64 << 10;
 const MODE_DIRECTORY: u32 = 1 << 31;
 const MODE_SYMLINK: u32 = 1 << 27;
 
-/// The first second of 2000, and ten years, in nanoseconds.
+/// The first second of 2000, a day, and ten years, in nanoseconds.
 const EPOCH: u64 = 946_684_800_000_000_000;
+const DAY: u64 = 86_400_000_000_000;
 const TEN_YEARS: u64 = 315_360_000_000_000_000;
 
 type Packets = mpsc::Sender<Result<Packet, Status>>;
 
 /// The contents that may be asked for, by number. Everything that is not a file holds a place.
-type Contents = Arc<Mutex<Vec<Option<ObjectId>>>>;
+type Contents = Arc<Mutex<Vec<Option<Content>>>>;
 
 /// Runs a transfer to its end and says how many bytes of content it sent. The error is one for people.
 pub(super) async fn send(
@@ -99,7 +100,7 @@ fn list(
 ) -> Result<(), String> {
     if let Some(filter) = filter {
         tree.walk(filter, &mut |entry| {
-            let content = matches!(entry.kind, EntryKind::File).then_some(entry.id);
+            let content = matches!(entry.kind, EntryKind::File).then_some(entry.content);
             contents
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -123,7 +124,7 @@ fn send_contents(
 ) -> Result<u64, String> {
     let mut sent = 0;
     while let Some(id) = requests.blocking_recv() {
-        let object = usize::try_from(id)
+        let content = usize::try_from(id)
             .ok()
             .and_then(|index| {
                 contents
@@ -134,10 +135,10 @@ fn send_contents(
                     .flatten()
             })
             .ok_or_else(|| format!("BuildKit asked for file {id}, which is not in the listing"))?;
-        let mut blob = tree.open(object).map_err(|error| error.to_string())?;
+        let mut reader = tree.open(content).map_err(|error| error.to_string())?;
         loop {
-            let chunk =
-                read_chunk(&mut blob).map_err(|error| format!("git object {object}: {error}"))?;
+            let chunk = read_chunk(&mut reader)
+                .map_err(|error| format!("git object {}: {error}", content.id))?;
             let last = chunk.is_empty();
             sent += chunk.len() as u64;
             if packets.blocking_send(Ok(Packet::data(id, chunk))).is_err() {
@@ -179,7 +180,7 @@ fn stat(entry: Entry) -> Stat {
         mod_time: if kind == MODE_DIRECTORY {
             EPOCH.cast_signed()
         } else {
-            mod_time(entry.id)
+            mod_time(entry.content.id, entry.content.conversion.code())
         },
         linkname: linkname.into(),
     }
@@ -190,10 +191,11 @@ fn stat(entry: Entry) -> Stat {
 /// BuildKit compares size and time with an earlier transfer and skips what looks the same. The time is not part of any
 /// cache key, but the build sees it: so it lies in the past (a source from the future is rebuilt for ever by `make` and
 /// cargo) and after 1980 (the earliest time that a zip file can hold, which matters to Python wheels).
-fn mod_time(id: ObjectId) -> i64 {
+fn mod_time(id: ObjectId, conversion: u8) -> i64 {
     let mut first = [0; 8];
     first.copy_from_slice(&id.as_bytes()[..8]);
-    (EPOCH + u64::from_be_bytes(first) % TEN_YEARS).cast_signed()
+    let place = u64::from_be_bytes(first).wrapping_add(DAY * u64::from(conversion));
+    (EPOCH + place % TEN_YEARS).cast_signed()
 }
 
 #[cfg(test)]
@@ -202,7 +204,7 @@ mod tests {
 
     #[test]
     fn times_are_past_and_follow_the_content() {
-        let time = |hex: &str| mod_time(hex.parse().expect("an object id"));
+        let time = |hex: &str| mod_time(hex.parse().expect("an object id"), 0);
         let low = time("0000000000000000000000000000000000000000");
         let high = time("ffffffffffffffffffffffffffffffffffffffff");
         assert_eq!(low, 946_684_800_000_000_000, "2000-01-01");
@@ -211,6 +213,8 @@ mod tests {
             "before 2010: {high}"
         );
         assert_ne!(low, time("0000000000000001000000000000000000000000"));
+        let id = "0000000000000000000000000000000000000000";
+        assert_ne!(low, mod_time(id.parse().expect("an object id"), 1));
     }
 
     #[test]

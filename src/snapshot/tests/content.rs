@@ -82,7 +82,7 @@ fn an_empty_repository_is_an_empty_tree() {
 /// The content of a file, read in small pieces.
 fn content(tree: &Tree, path: &str) -> Vec<u8> {
     let entry = entry(tree, path);
-    let mut blob = tree.open(entry.id).expect("opened");
+    let mut blob = tree.open(entry.content).expect("opened");
     assert_eq!(blob.size(), entry.size);
     let mut bytes = Vec::new();
     blob.read_to_end(&mut bytes).expect("read");
@@ -168,7 +168,7 @@ fn one_process_reads_all_packed_files_and_goes_with_the_tree() {
             .parse()
             .expect("a number");
         let mut bytes = Vec::new();
-        let mut blob = tree.open(entry.id).expect("opened");
+        let mut blob = tree.open(entry.content).expect("opened");
         blob.read_to_end(&mut bytes).expect("read");
         assert_eq!(entry.size, bytes.len() as u64);
         assert_eq!(bytes, contents[number], "file {number}");
@@ -185,7 +185,7 @@ fn a_blob_read_in_part_does_not_spoil_the_next() {
     fixture.commit();
     fixture.git(&["repack", "-a", "-d", "--quiet"]);
     let tree = root(&fixture.head());
-    let id = entry(&tree, "large").id;
+    let id = entry(&tree, "large").content;
     let mut blob = tree.open(id).expect("opened");
     let mut start = [0; 16];
     blob.read_exact(&mut start).expect("read");

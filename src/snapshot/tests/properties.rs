@@ -9,8 +9,22 @@ use super::Fixture;
 use super::fixture::{digest, list, paths};
 use crate::snapshot::node::Kind;
 use crate::snapshot::pattern::{Flags, Matcher, Narrowing};
+use crate::snapshot::place::Place;
 use crate::snapshot::store::{Leaf, Store};
-use crate::snapshot::{EntryKind, Filter, ObjectId, Snapshot, Tree};
+use crate::snapshot::{Content, EntryKind, Filter, ObjectId, Snapshot, Tree};
+
+/// What a `.gitattributes` of such a tree says.
+const RULES: [&str; 9] = [
+    "",
+    "* text=auto",
+    "* -text",
+    "*.md eol=crlf",
+    "a/* text=auto eol=crlf",
+    "ab ident",
+    "* ident\nb -ident",
+    "c.md windows",
+    "[attr]windows eol=crlf\nd windows",
+];
 
 /// A tree in memory: by path, a kind (file, executable, link) and a content or target.
 type Model = Vec<(String, u8, u8)>;
@@ -29,7 +43,14 @@ fn build(snapshot: &Snapshot, model: &Model) -> Tree {
             continue;
         }
         let (kind, text) = match kind % 4 {
-            0 | 1 => (Kind::File { executable: false }, format!("{}", content % 3)),
+            _ if path.ends_with(b".gitattributes") => (
+                Kind::File { executable: false },
+                RULES[usize::from(content) % RULES.len()].to_owned(),
+            ),
+            0 | 1 => (
+                Kind::File { executable: false },
+                format!("{}\n", content % 3),
+            ),
             2 => (Kind::File { executable: true }, format!("{}", content % 3)),
             _ => (
                 Kind::Symlink,
@@ -41,7 +62,7 @@ fn build(snapshot: &Snapshot, model: &Model) -> Tree {
     }
     leaves.sort_by(|one, other| one.path.cmp(&other.path));
     let root = store.write_tree(&leaves).expect("kept");
-    Tree::new(Arc::clone(store), root, 0o022, false)
+    Tree::new(Arc::clone(store), root, Place::default(), 0o022, false)
 }
 
 fn names(names: &'static [&'static str], depth: usize) -> impl Strategy<Value = String> {
@@ -49,14 +70,14 @@ fn names(names: &'static [&'static str], depth: usize) -> impl Strategy<Value = 
 }
 
 fn model() -> impl Strategy<Value = Model> {
-    prop::collection::vec(
-        (
-            names(&["a", "b", "ab", "c.md", "d"], 4),
-            any::<u8>(),
-            any::<u8>(),
-        ),
-        0..12,
-    )
+    let file = || names(&["a", "b", "ab", "c.md", "d"], 4);
+    let attributes = names(&["a", "b", "d"], 2).prop_map(|path| format!("{path}/.gitattributes"));
+    let path = prop_oneof![
+        4 => file(),
+        1 => attributes,
+        1 => Just(".gitattributes".to_owned()),
+    ];
+    prop::collection::vec((path, any::<u8>(), any::<u8>()), 0..12)
 }
 
 fn pattern() -> impl Strategy<Value = String> {
@@ -217,11 +238,11 @@ proptest! {
     }
 }
 
-fn ids(tree: &Tree, filter: &Filter) -> Vec<ObjectId> {
+fn ids(tree: &Tree, filter: &Filter) -> Vec<Content> {
     let mut ids = Vec::new();
     tree.walk(filter, &mut |entry| {
         if entry.kind != EntryKind::Directory {
-            ids.push(entry.id);
+            ids.push(entry.content);
         }
         ControlFlow::Continue(())
     })
