@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -21,7 +22,7 @@ const LIMIT: &str = "120";
 /// Somebody's machine: a home directory of its own, and an Engine.
 #[derive(Debug)]
 pub(crate) struct Machine {
-    home: TempDir,
+    home: Arc<TempDir>,
     engine: String,
 }
 
@@ -35,7 +36,7 @@ impl Machine {
     pub(crate) fn with_engine(engine: &str) -> Self {
         let home = tempfile::tempdir().expect("a temporary directory can be made");
         Self {
-            home,
+            home: Arc::new(home),
             engine: engine.to_owned(),
         }
     }
@@ -93,6 +94,7 @@ impl Machine {
                 .to_vec(),
             directory: directory.to_owned(),
             redactions,
+            home: Arc::clone(&self.home),
         }
     }
 
@@ -111,6 +113,8 @@ pub(crate) struct Prewarm {
     environment: Vec<(String, String)>,
     directory: PathBuf,
     redactions: Redactions,
+    /// Kept as long as the command: nobody else may still hold the machine.
+    home: Arc<TempDir>,
 }
 
 impl Prewarm {
@@ -169,7 +173,7 @@ impl Prewarm {
     pub(crate) fn start(self) -> Running {
         let this = self.args(["--json"]);
         let mut command = Command::new(&this.program);
-        Running::new(this.prepare(&mut command))
+        Running::new(this.prepare(&mut command), Arc::clone(&this.home))
     }
 
     fn prepare<'command>(&self, command: &'command mut Command) -> &'command mut Command {

@@ -3,11 +3,13 @@
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// What does not happen within this time does not happen.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -18,10 +20,12 @@ pub(crate) struct Running {
     child: Child,
     events: Receiver<Value>,
     ended: bool,
+    /// Where it writes.
+    _home: Arc<TempDir>,
 }
 
 impl Running {
-    pub(super) fn new(command: &mut Command) -> Self {
+    pub(super) fn new(command: &mut Command, home: Arc<TempDir>) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -43,6 +47,7 @@ impl Running {
             child,
             events,
             ended: false,
+            _home: home,
         }
     }
 
