@@ -11,7 +11,7 @@ use super::destination::Destination;
 use super::done::Done;
 use super::evaluate::{self, Evaluation};
 use super::imports::{cache_reference, imports};
-use super::job::{Job, secrets};
+use super::job::{Job, agents, secrets};
 use super::run::Run;
 use super::show::Shown;
 use crate::builder::Builder;
@@ -22,7 +22,7 @@ use crate::buildkit::secrets::SecretService;
 use crate::buildkit::session::Services;
 use crate::buildkit::solve::{CacheExport, CacheReference, Definition, Report, Request};
 use crate::buildkit::ssh::AgentService;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::plan::inputs::Inputs;
 use crate::plan::key::Key;
 use crate::record::{BaseDigest, Outcome};
@@ -65,20 +65,9 @@ impl<'a, 'run> Build<'a, 'run> {
         job: &'a Job,
         evaluation: &'a Evaluation,
     ) -> Result<Self, Error> {
-        let mut agents = BTreeMap::new();
-        for id in &job.target.ssh {
-            let socket = run.world.variable("SSH_AUTH_SOCK").ok_or_else(|| {
-                Error::new(
-                    Kind::Usage,
-                    format!(
-                        "target {}: ssh agent {id}: SSH_AUTH_SOCK is not set",
-                        job.target.name
-                    ),
-                )
-                .hint("start an agent with `ssh-agent` and add a key with `ssh-add`")
-            })?;
-            agents.insert(id.clone(), PathBuf::from(socket));
-        }
+        // Before anything is started: both are the user's to mend.
+        let agents = agents(run, &job.target).await?;
+        let secrets = secrets(run, &job.target)?;
         let builder = run.builder().await?;
         let imports = imports(run, job, evaluation).await?;
         Ok(Self {
@@ -88,7 +77,7 @@ impl<'a, 'run> Build<'a, 'run> {
             builder,
             imports,
             agents,
-            secrets: secrets(run, &job.target)?,
+            secrets,
             started_ms: run.world.now_ms(),
         })
     }

@@ -1,7 +1,9 @@
 //! One job: a target, on one platform, from one tree. Reading it finds everything that is wrong before BuildKit is asked.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use tokio::net::UnixStream;
 
 use super::cut;
 use super::destination::Destination;
@@ -291,4 +293,35 @@ pub(super) fn secrets(run: &Run<'_>, target: &Target) -> Result<BTreeMap<String,
         values.insert(secret.id.clone(), value);
     }
     Ok(values)
+}
+
+/// The sockets of the agents that the target names, each of which answers: a step that finds none says nothing of it.
+pub(super) async fn agents(
+    run: &Run<'_>,
+    target: &Target,
+) -> Result<BTreeMap<String, PathBuf>, Error> {
+    let mut sockets = BTreeMap::new();
+    for id in &target.ssh {
+        let unusable = |kind, why: String| {
+            Error::new(
+                kind,
+                format!("target {}: ssh agent {id}: {why}", target.name),
+            )
+            .hint("start an agent with `eval $(ssh-agent)` and add a key with `ssh-add`")
+        };
+        let socket = run
+            .world
+            .variable("SSH_AUTH_SOCK")
+            .map(PathBuf::from)
+            .ok_or_else(|| unusable(Kind::Usage, "SSH_AUTH_SOCK is not set".to_owned()))?;
+        UnixStream::connect(&socket).await.map_err(|error| {
+            let why = format!(
+                "nothing answers at {} (SSH_AUTH_SOCK): {error}",
+                socket.display()
+            );
+            unusable(Kind::Environment, why)
+        })?;
+        sockets.insert(id.clone(), socket);
+    }
+    Ok(sockets)
 }

@@ -10,6 +10,7 @@ mod crash;
 mod lies;
 mod parity;
 mod registry;
+mod ssh;
 mod support;
 mod tidy;
 mod trust;

@@ -11,5 +11,6 @@ mod redact;
 pub(crate) mod registry;
 pub(crate) mod repo;
 pub(crate) mod running;
+pub(crate) mod ssh_agent;
 mod tokens;
 pub(crate) mod wait;
