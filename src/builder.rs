@@ -152,8 +152,14 @@ impl Connector<'_> {
             Choice::Engine => self.engine().await,
             Choice::Unix(path) => self.foreign(dial::connect_unix(&path).await?).await,
             Choice::Tcp(address) => {
-                self.foreign(dial::connect_tcp(&address, self.user.builder.tls.as_ref()).await?)
-                    .await
+                let tls = self.user.builder.tls.as_ref();
+                let found = self.foreign(dial::connect_tcp(&address, tls).await?).await;
+                match tls {
+                    Some(_) => found,
+                    None => found.map_err(|error| {
+                        error.hint("if it speaks TLS, your configuration needs `[builder.tls]`")
+                    }),
+                }
             }
             Choice::Buildx(name) => {
                 self.foreign(dial::buildx(&name, "docker".as_ref()).await?)

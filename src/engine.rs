@@ -145,12 +145,14 @@ async fn ping(location: &Location) -> Result<String, EngineError> {
         .headers()
         .get("api-version")
         .and_then(|value| value.to_str().ok());
-    version
-        .map(ToOwned::to_owned)
-        .ok_or_else(|| EngineError::Request {
-            action: "tell its API version".to_owned(),
-            reason: format!("what listens at {location} is no Docker Engine"),
-        })
+    if let Some(version) = version {
+        return Ok(version.to_owned());
+    }
+    let said = dial::quote(response).await;
+    Err(EngineError::Request {
+        action: "tell its API version".to_owned(),
+        reason: format!("what listens at {location} is no Docker Engine; it says: {said}"),
+    })
 }
 
 /// A bollard client whose every request goes over a connection of ours and names the API version.

@@ -2,8 +2,9 @@
 
 use std::error::Error;
 use std::ffi::OsStr;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::iter::successors;
 use std::path::Path;
 use std::pin::Pin;
 use std::process::Stdio;
@@ -22,7 +23,7 @@ use tokio::task::JoinHandle;
 
 use super::EngineError;
 use super::locate::{Host, Location, TlsFiles};
-use super::stream::{BUFFER, BoxedStream, End, settle};
+use super::stream::{BUFFER, BoxedStream, End, closed_at_once, first_line, settle};
 use super::tls;
 use crate::config::BuilderTls;
 
@@ -110,18 +111,36 @@ where
         .await
         .map_err(|error| broken(location, &error))?;
     // Ends with the response's body, or hands the connection over when it is upgraded; errors reach both.
-    tokio::spawn(connection.with_upgrades());
-    sender
-        .send_request(request)
-        .await
-        .map_err(|error| broken(location, &error))
+    let connection = tokio::spawn(connection.with_upgrades());
+    match sender.send_request(request).await {
+        Ok(response) => Ok(response),
+        // It ended before it took the request, as where a server refuses our certificate, and perhaps it alone knows why.
+        Err(error) if error.is_canceled() && io_cause(&error).is_none() => {
+            Err(match connection.await {
+                Ok(Err(cause)) => broken(location, &cause),
+                Ok(Ok(())) | Err(_) => EngineError::Unreachable {
+                    address: location.to_string(),
+                    source: closed_at_once(),
+                },
+            })
+        }
+        Err(error) => Err(broken(location, &error)),
+    }
+}
+
+/// The beginning of an answer that is not what it should be, for a message.
+pub(super) async fn quote(response: Response<Incoming>) -> String {
+    let mut body = response.into_body();
+    let frame = poll_fn(|context| Pin::new(&mut body).poll_frame(context));
+    let frame = tokio::time::timeout(GREETING_TIME, frame).await;
+    let data = frame.ok().flatten().and_then(Result::ok);
+    let data = data.and_then(|frame| frame.into_data().ok());
+    first_line(&data.unwrap_or_default())
 }
 
 /// A connection that broke. What TLS said stays recognizable: a server refuses our certificate only now.
 fn broken(location: &Location, error: &hyper::Error) -> EngineError {
-    let cause = error
-        .source()
-        .and_then(<dyn Error>::downcast_ref::<io::Error>);
+    let cause = io_cause(error);
     let tls = cause
         .and_then(io::Error::get_ref)
         .and_then(<dyn Error + Send + Sync>::downcast_ref::<rustls::Error>);
@@ -134,6 +153,11 @@ fn broken(location: &Location, error: &hyper::Error) -> EngineError {
         address: location.to_string(),
         source,
     }
+}
+
+fn io_cause(error: &hyper::Error) -> Option<&io::Error> {
+    let mut causes = successors(error.source(), |cause| (*cause).source());
+    causes.find_map(<dyn Error>::downcast_ref::<io::Error>)
 }
 
 /// A `buildkitd` on a Unix socket.
@@ -202,7 +226,7 @@ async fn connect(
     }
 }
 
-async fn timely<S>(
+pub(super) async fn timely<S>(
     connecting: impl Future<Output = io::Result<S>>,
     shown: impl Fn() -> String,
 ) -> Result<S, EngineError> {

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustls::AlertDescription;
+
 use crate::error::{Kind, Remedy};
 
 /// A failure of the Engine, of our BuildKit container, or of the way to a BuildKit.
@@ -24,6 +26,16 @@ pub enum EngineError {
         origin: String,
         /// What is wrong with it.
         reason: String,
+    },
+    /// TLS without an authority to verify the server by.
+    #[error(
+        "{origin} asks for TLS to {host}, but there is no ca.pem beside the client's certificate"
+    )]
+    Authority {
+        /// The address as written.
+        host: String,
+        /// Who says so.
+        origin: String,
     },
     /// A docker context that is selected but cannot be used.
     #[error("the docker context `{name}` cannot be used: {reason}")]
@@ -162,6 +174,11 @@ impl Remedy for EngineError {
                     .to_owned()
             }
             Self::Host { .. } => "use unix:///path/to/docker.sock or tcp://host:port".to_owned(),
+            Self::Authority { .. } => {
+                "put the authority that signed the server's certificate there; \
+                 DOCKER_CERT_PATH names the directory where DOCKER_TLS_VERIFY asks for TLS"
+                    .to_owned()
+            }
             Self::Context { .. } => "see `docker context ls`, choose another with `docker context use NAME`".to_owned(),
             Self::Unreachable { source, .. } => return unreachable_hint(source),
             Self::TooOld { .. } => "upgrade Docker to 20.10 or newer".to_owned(),
@@ -183,8 +200,17 @@ impl Remedy for EngineError {
 }
 
 fn unreachable_hint(source: &io::Error) -> Option<String> {
-    let inner = source.get_ref();
-    if inner.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>) {
+    let tls = source
+        .get_ref()
+        .and_then(<dyn std::error::Error + Send + Sync>::downcast_ref::<rustls::Error>);
+    if let Some(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)) = tls {
+        return Some(
+            "give it a client's certificate: cert.pem and key.pem beside the Engine's ca.pem, or `cert` and `key` in \
+             `[builder.tls]`"
+                .to_owned(),
+        );
+    }
+    if tls.is_some() {
         return Some(
             "check that the CA file holds the authority that signed the server's certificate, that the certificate \
              names this host, and that the client's certificate and key belong together"

@@ -275,9 +275,10 @@ fn parse_host(text: &str, origin: &str, tls: Option<TlsFiles>) -> Result<Host, E
                 .as_ref()
                 .is_some_and(|files| files.verify && files.ca.is_none())
             {
-                return Err(wrong(
-                    "TLS is asked for, but there is no ca.pem beside the client's certificate",
-                ));
+                return Err(EngineError::Authority {
+                    host: text.to_owned(),
+                    origin: origin.to_owned(),
+                });
             }
             let port = if tls.is_some() { TLS_PORT } else { PORT };
             let address = with_port(address, port).ok_or_else(|| wrong("it is not host:port"))?;

@@ -45,10 +45,7 @@ where
             if let Some(end) = end {
                 end.await?;
             }
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the connection was closed at once",
-            ));
+            return Err(closed_at_once());
         }
         Ok(Ok(_)) if !is_settings(&first) => {
             return Err(io::Error::new(io::ErrorKind::InvalidData, in_words(&first)));
@@ -68,12 +65,22 @@ fn is_settings(bytes: &[u8]) -> bool {
     bytes.get(3).is_none_or(|kind| *kind == 4)
 }
 
-/// What a stranger said, short enough for a message.
 fn in_words(bytes: &[u8]) -> String {
+    format!("what answers does not speak HTTP/2: {}", first_line(bytes))
+}
+
+/// What a stranger said, short enough for a message.
+pub(super) fn first_line(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let line = text.trim().lines().next().unwrap_or_default().trim();
-    let short: String = line.chars().filter(|c| !c.is_control()).take(300).collect();
-    format!("what answers does not speak HTTP/2: {short}")
+    line.chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+pub(super) fn closed_at_once() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        "the connection was closed at once",
+    )
 }
 
 /// The read half of a connection through a process: its end is the process's end.

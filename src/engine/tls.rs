@@ -14,6 +14,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::EngineError;
+use super::dial::timely;
 use super::locate::TlsFiles;
 
 /// Speaks TLS on a connected stream; `protocol` is offered by ALPN, and a server that knows none is taken too.
@@ -30,13 +31,13 @@ pub(super) async fn connect(
         .trim_start_matches('[')
         .trim_end_matches(']')
         .to_owned();
-    let unreachable = |source| EngineError::Unreachable {
-        address: format!("tcp://{address} with TLS"),
-        source,
-    };
-    let name = ServerName::try_from(host).map_err(|error| unreachable(io::Error::other(error)))?;
+    let shown = || format!("tcp://{address} with TLS");
+    let name = ServerName::try_from(host).map_err(|error| EngineError::Unreachable {
+        address: shown(),
+        source: io::Error::other(error),
+    })?;
     let connector = TlsConnector::from(Arc::new(config));
-    connector.connect(name, stream).await.map_err(unreachable)
+    timely(connector.connect(name, stream), shown).await
 }
 
 fn config(files: &TlsFiles) -> Result<ClientConfig, EngineError> {

@@ -13,5 +13,6 @@ mod registry;
 mod ssh;
 mod support;
 mod tidy;
+mod transports;
 mod trust;
 mod warm;

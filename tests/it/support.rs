@@ -12,5 +12,6 @@ pub(crate) mod registry;
 pub(crate) mod repo;
 pub(crate) mod running;
 pub(crate) mod ssh_agent;
+pub(crate) mod tls_buildkitd;
 mod tokens;
 pub(crate) mod wait;

@@ -168,3 +168,40 @@ async fn a_missing_docker_program_is_named() {
         "cannot run `/nonexistent/docker`: No such file or directory (os error 2)"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_silent_when_asked_for_tls_is_given_up() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a loopback port is free");
+    let address = listener.local_addr().expect("an address").to_string();
+    let host = Host::Tcp {
+        address: address.clone(),
+        tls: Some(TlsFiles {
+            ca: None,
+            identity: None,
+            verify: false,
+        }),
+    };
+    let error = error_of(connect_buildkitd(&host).await);
+    assert_eq!(
+        error.to_string(),
+        format!("cannot connect to tcp://{address} with TLS")
+    );
+    let EngineError::Unreachable { source, .. } = error else {
+        panic!("another error")
+    };
+    assert_eq!(source.kind(), io::ErrorKind::TimedOut);
+}
+
+#[tokio::test]
+async fn an_engine_that_hangs_up_before_the_request_is_told_as_such() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("socket");
+    let listener = UnixListener::bind(&path).expect("a socket");
+    tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+    let EngineError::Unreachable { source, .. } = error_of(grpc(&location(path)).await) else {
+        panic!("another error")
+    };
+    assert_ne!(source.to_string(), "operation was canceled");
+}

@@ -107,8 +107,7 @@ fn docker_host_with_tls_takes_the_certificates_of_docker_cert_path() {
     assert_eq!(on(&env, &files).expect("located").host, expected);
     assert_eq!(
         shown(on(&env, &files[1..])),
-        "error: DOCKER_HOST names the Docker Engine as `tcp://build`: \
-         TLS is asked for, but there is no ca.pem beside the client's certificate"
+        "error: DOCKER_HOST asks for TLS to tcp://build, but there is no ca.pem beside the client's certificate"
     );
 }
 

@@ -14,6 +14,10 @@ pub(crate) struct Engines {
     pub(crate) b: String,
     /// An Engine with the classic image store; not started by itself.
     pub(crate) classic: String,
+    /// An Engine on TCP for clients with a certificate of [`Engines::certificates`]; not started by itself.
+    pub(crate) tls: String,
+    /// A directory of certificates: `own` of the authority that [`Engines::tls`] knows, `stranger` of another.
+    pub(crate) certificates: PathBuf,
     /// `host:port` of a registry that asks for no login.
     pub(crate) registry: String,
     /// `host:port` of a registry that asks for one.
@@ -51,6 +55,8 @@ pub(crate) fn engines() -> &'static Engines {
             a: value("PREWARM_TEST_A"),
             b: value("PREWARM_TEST_B"),
             classic: value("PREWARM_TEST_CLASSIC"),
+            tls: value("PREWARM_TEST_TLS"),
+            certificates: value("PREWARM_TEST_CERTIFICATES").into(),
             registry: value("PREWARM_TEST_REGISTRY"),
             registry_auth: value("PREWARM_TEST_REGISTRY_AUTH"),
             user: value("PREWARM_TEST_REGISTRY_USER"),
