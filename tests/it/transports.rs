@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use crate::support::ci::{CHECKOUT, CiBuild};
 use crate::support::engines::{Scene, engines, script};
 use crate::support::prewarm::{Machine, Prewarm};
+use crate::support::registry;
 use crate::support::repo::Repo;
 use crate::support::tls_buildkitd::TlsBuildkitd;
 
@@ -179,4 +180,91 @@ fn a_buildkitd_on_tcp_that_trusts_us_not_or_that_we_trust_not_says_so() {
     exit 2
     error: cannot use [CERTIFICATES]/missing/key.pem: I/O error: No such file or directory (os error 2)
     ");
+}
+
+/// A builder that `docker buildx create` made on engine A, with a machine that knows it.
+struct BuildxBuilder<'scene> {
+    scene: &'scene Scene,
+    machine: Machine,
+}
+
+impl<'scene> BuildxBuilder<'scene> {
+    fn new(scene: &'scene Scene) -> Self {
+        script(&["image", "buildkit"]);
+        let machine = Machine::new();
+        let this = Self { scene, machine };
+        let name = this.name();
+        let image = format!("image={}", engines().buildkit);
+        this.buildx(&[
+            "create",
+            "--name",
+            &name,
+            "--driver=docker-container",
+            "--driver-opt",
+            &image,
+            "--driver-opt=network=host",
+        ]);
+        this.machine
+            .configure(&format!("[builder]\nendpoint = \"buildx:{name}\"\n"));
+        this
+    }
+
+    fn name(&self) -> String {
+        format!("it-{}", self.scene.seed)
+    }
+
+    #[track_caller]
+    fn buildx(&self, arguments: &[&str]) {
+        let output = engines()
+            .docker(&engines().a, &self.machine.docker_config())
+            .arg("buildx")
+            .args(arguments)
+            .output()
+            .expect("docker can be run");
+        // A test that has failed already says more than that its builder could not be removed.
+        assert!(
+            output.status.success() || std::thread::panicking(),
+            "buildx {arguments:?} failed:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+impl Drop for BuildxBuilder<'_> {
+    fn drop(&mut self) {
+        self.buildx(&["rm", "--force", &self.name()]);
+    }
+}
+
+#[test]
+fn a_buildx_builder_in_a_container_is_started_and_builds() {
+    let scene = Scene::new();
+    let repo = scene.project();
+    let builder = BuildxBuilder::new(&scene);
+    let ci = format!("buildkit = \"{}\"", engines().buildkit);
+    repo.configure(&ci, &format!("cache = \"{}\"", scene.cache()))
+        .commit();
+    let warmed = builder.machine.warm(repo.path()).json();
+    assert_eq!(warmed.is("warm").ci(), "not-assured");
+    registry::assert_complete(&scene.name);
+    let steps = CiBuild::new(&repo, CHECKOUT)
+        .cache_from(scene.branch_tag("topic"))
+        .run();
+    steps.assert_all_cached(2);
+    let again = builder.machine.warm(repo.path()).json();
+    again.is("already-warm");
+}
+
+#[test]
+fn a_buildx_builder_that_does_not_exist_is_named() {
+    let scene = Scene::new();
+    let repo = scene.project();
+    let machine = Machine::new();
+    machine.configure("[builder]\nendpoint = \"buildx:nobody\"\n");
+    assert_snapshot!(machine.warm(repo.path()).run().failure(), @r#"
+    exit 3
+    error: cannot reach the buildx builder `nobody`
+      because it ended with exit status: 1: ERROR: no builder "nobody" found
+    hint: try `docker buildx inspect --bootstrap nobody`
+    "#);
 }
