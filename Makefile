@@ -28,7 +28,7 @@ it: ## Integration tests on isolated Docker Engines and registries of their own
 demo: ## A cold CI build, a warm, and the same CI build again
 	scripts/demo
 
-bench: ## The numbers of docs/BENCHMARKS.md
+bench: ## The numbers of docs/BENCHMARKS.md; `cargo bench --bench decide` measures the parts of one
 	scripts/bench
 
 engines: ## Bring the test engines up and show how to use them
