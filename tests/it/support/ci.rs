@@ -147,7 +147,10 @@ fn steps(command: &mut Command) -> Steps {
             }
         }
     }
-    Steps(steps.into_iter().collect())
+    Steps {
+        steps: steps.into_iter().collect(),
+        progress: progress.into_owned(),
+    }
 }
 
 /// Whether it is an instruction that makes something: `[builder 2/5] WORKDIR /app`, but not `FROM`.
@@ -161,9 +164,14 @@ fn is_step(name: &str) -> bool {
     stage != "internal" && !instruction.starts_with("FROM ")
 }
 
-/// The steps of a build, by name, with whether they were CACHED.
+/// The steps of a build.
 #[derive(Debug)]
-pub(crate) struct Steps(Vec<(String, bool)>);
+pub(crate) struct Steps {
+    /// By name, with whether they were CACHED.
+    steps: Vec<(String, bool)>,
+    /// All that buildx said, for when something is not as it should be.
+    progress: String,
+}
 
 impl Steps {
     /// Those that were found in a cache.
@@ -177,15 +185,16 @@ impl Steps {
     }
 
     fn with(&self, cached: bool) -> Vec<&str> {
-        let steps = self.0.iter().filter(|(_, is)| *is == cached);
+        let steps = self.steps.iter().filter(|(_, is)| *is == cached);
         steps.map(|(name, _)| name.as_str()).collect()
     }
 
     /// Requires that there were `count` steps, all of them CACHED.
     #[track_caller]
     pub(crate) fn assert_all_cached(&self, count: usize) {
-        assert!(self.missed().is_empty(), "not cached: {:#?}", self.missed());
-        assert_eq!(self.0.len(), count, "{:#?}", self.0);
+        let missed = self.missed();
+        assert!(missed.is_empty(), "missed: {missed:#?}\n{}", self.progress);
+        assert_eq!(self.steps.len(), count, "{:#?}", self.steps);
     }
 }
 
