@@ -46,10 +46,17 @@ fn what_is_no_work_tree_is_refused() {
         outside,
         &["init", "--quiet", "--object-format=sha256", "sha256"],
     );
-    fixture.git_in(
-        outside,
-        &["init", "--quiet", "--ref-format=reftable", "reftable"],
-    );
+    // As `git init --ref-format=reftable` does, which git before 2.45 does not know.
+    fixture.git_in(outside, &["init", "--quiet", "reftable"]);
+    for (name, value) in [
+        ("core.repositoryformatversion", "1"),
+        ("extensions.refstorage", "reftable"),
+    ] {
+        fixture.git_in(
+            outside,
+            &["config", "--file", "reftable/.git/config", name, value],
+        );
+    }
     let error = |path: &str| {
         Repository::discover(&outside.join(path))
             .err()

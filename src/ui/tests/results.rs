@@ -411,7 +411,5 @@ fn an_error_says_what_failed_why_and_what_to_do() {
 fn an_error_in_json() {
     let captured = capture(Mode::Json);
     captured.ui.error(&an_error());
-    assert_snapshot!(captured.stderr.text(), @r#"
-    {"error":{"causes":["connection reset"],"hints":["log in with `docker login ghcr.io`","or warm without pushing: --no-push"],"kind":"not-pushed","message":"cannot push to ghcr.io/acme/app:x\nthe registry said\u001b[2J: denied"}}
-    "#);
+    assert_snapshot!(captured.stderr.text(), @r#"{"error":{"causes":["connection reset"],"hints":["log in with `docker login ghcr.io`","or warm without pushing: --no-push"],"kind":"not-pushed","message":"cannot push to ghcr.io/acme/app:x\nthe registry said\u001b[2J: denied"}}"#);
 }
