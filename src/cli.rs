@@ -102,7 +102,7 @@ pub struct HistoryArgs {
     /// Only this repository; all of them by default
     pub path: Option<PathBuf>,
     /// How many
-    #[arg(long, short = 'n', default_value_t = 20, value_name = "COUNT")]
+    #[arg(long, short = 'n', default_value_t = 20, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
     /// As JSON
     #[arg(long)]

@@ -13,6 +13,7 @@ mod blob;
 mod cat_file;
 mod content;
 mod conversion;
+mod edits;
 mod eol;
 mod error;
 mod expression;

@@ -109,6 +109,9 @@ pub fn repository_config(
             return Err(Error::new(Kind::Usage, message));
         }
     };
+    if let Some(branch) = repository.default_branch() {
+        config::detect::detect_default_branch(&mut loaded, branch);
+    }
     let ci = &loaded.value.ci;
     let snapshot = repository.snapshot(
         source,

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 pub use super::dockerfile::{Instruction, Stage, find_stage, stages, syntax};
-use super::origin::Loaded;
+use super::origin::{Loaded, Origin};
 use super::{RepositoryConfig, Target, values};
 use crate::error::{Kind, Remedy};
 
@@ -98,6 +98,18 @@ pub fn detect(config: &mut Loaded<RepositoryConfig>, dockerfile: &str) -> Result
     config.value.targets.push(target);
     config.value.detected = true;
     Ok(())
+}
+
+/// Takes the remote's default branch where the file names none.
+pub fn detect_default_branch(config: &mut Loaded<RepositoryConfig>, branch: String) {
+    const KEY: &str = "ci.default_branch";
+    if config.origin(KEY) == Origin::Default {
+        config.detected(KEY);
+        if !config.value.ci.protected.contains(&branch) {
+            config.value.ci.protected.push(branch.clone());
+        }
+        config.value.ci.default_branch = branch;
+    }
 }
 
 fn candidate(stages: &[Stage]) -> Result<usize, DetectError> {

@@ -29,10 +29,14 @@ impl Repository {
     /// The path does not exist, is in no repository or a bare one, belongs to another user, or the repository has a
     /// format that libgit2 does not read (SHA-256, reftable).
     pub fn discover(path: &Path) -> Result<Self, SnapshotError> {
-        fs::metadata(path).map_err(|source| SnapshotError::NoSuchPath {
+        let missing = |source| SnapshotError::NoSuchPath {
             path: path.to_owned(),
             source,
-        })?;
+        };
+        // A directory that is gone still has the name `.` for those who are in it.
+        std::env::current_dir()
+            .and_then(|directory| fs::metadata(directory.join(path)))
+            .map_err(missing)?;
         let git = git2::Repository::open_ext(
             path,
             RepositoryOpenFlags::empty(),
@@ -108,6 +112,15 @@ impl Repository {
             .peel_to_commit()
             .map_err(|error| failed("read HEAD", &error))?;
         Ok(from_oid(commit.id()))
+    }
+
+    /// The remote's default branch, as `git clone` and `git remote set-head` record it; `None` when they did not.
+    #[must_use]
+    pub fn default_branch(&self) -> Option<String> {
+        let above = format!("refs/remotes/{}/", self.remote()?);
+        let head = self.git.find_reference(&format!("{above}HEAD")).ok()?;
+        let target = String::from_utf8(head.symbolic_target_bytes()?.to_vec()).ok()?;
+        target.strip_prefix(&above).map(str::to_owned)
     }
 
     /// Where the remote's branch was at the last fetch or push; the remote is `origin`, else the current branch's,
@@ -279,12 +292,22 @@ fn conflicts(index: &git2::Index) -> Result<Vec<String>, git2::Error> {
     Ok(paths)
 }
 
+/// The work tree that holds `path`, by what git goes by in `safe.directory`.
+fn root(path: &Path) -> PathBuf {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut above = path.ancestors();
+    above
+        .find(|directory| directory.join(".git").exists())
+        .unwrap_or(&path)
+        .to_owned()
+}
+
 fn not_opened(path: &Path, error: &git2::Error) -> SnapshotError {
     let path = path.to_owned();
     let message = error.message();
     match error.code() {
         ErrorCode::NotFound => SnapshotError::NotARepository { path },
-        ErrorCode::Owner => SnapshotError::Owner { path },
+        ErrorCode::Owner => SnapshotError::Owner { path: root(&path) },
         // `extensions.objectFormat`, `extensions.refStorage`, `core.repositoryFormatVersion`.
         _ if message.starts_with("unsupported") || message.starts_with("unknown object format") => {
             SnapshotError::Unsupported {

@@ -16,9 +16,9 @@ use super::store::Store;
 /// A directory inside a snapshot, with the modes that CI's umask leaves. Cheap to clone.
 #[derive(Clone)]
 pub struct Tree {
-    store: Arc<Store>,
+    pub(super) store: Arc<Store>,
     id: ObjectId,
-    place: Arc<Place>,
+    pub(super) place: Arc<Place>,
     umask: u32,
     lfs: bool,
 }
@@ -239,7 +239,7 @@ impl Tree {
 
     /// Finds what the filter selects; with `collapse`, directories that are selected whole are found as one, and of
     /// what is in them only what attributes from above may change.
-    fn traverse(
+    pub(super) fn traverse(
         &self,
         filter: &Filter,
         collapse: bool,
@@ -345,7 +345,7 @@ impl Tree {
 }
 
 /// What [`Tree::traverse`] finds at a path.
-enum Found {
+pub(super) enum Found {
     Node(Kind, ObjectId, Treatment),
     /// A directory with all that is below it.
     Whole(ObjectId),
@@ -354,7 +354,8 @@ enum Found {
 }
 
 /// Is told each path with what is there; `Break` ends the traversal.
-type OnFound<'a> = dyn FnMut(&[u8], Found) -> Result<ControlFlow<()>, SnapshotError> + 'a;
+pub(super) type OnFound<'a> =
+    dyn FnMut(&[u8], Found) -> Result<ControlFlow<()>, SnapshotError> + 'a;
 
 /// A directory on the way to where the traversal is.
 struct Level {

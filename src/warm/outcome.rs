@@ -1,5 +1,8 @@
 //! From a decision to an end: confirms what is warm, builds what is not, and sums up.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use super::build::Build;
 use super::confirm::{Confirmed, confirm};
 use super::destination::Destination;
@@ -22,6 +25,9 @@ const NO_CACHE: &str = "to share this with CI, name a registry: `cache = \"regis
 /// Why a dry run cannot tell more.
 const NO_CONTAINER: &str = "whether it is warm depends on the BuildKit that builds, and there is no container of it \
                             yet; `prewarm warm` makes one";
+
+/// So many files are named.
+const SHOWN: usize = 3;
 
 /// How a job ended.
 #[derive(Debug)]
@@ -71,9 +77,49 @@ pub(super) async fn decide(run: &Run<'_>, job: &Job) -> Result<Ended, Error> {
     Ok(Ended::new(summary))
 }
 
+/// Whether the user may think that more was warmed than was: of what decides the result, something is not committed.
+async fn uncommitted(run: &Run<'_>, job: &Job, inputs: Option<&Inputs>) -> Option<String> {
+    if !run.is_head() || job.view != View::Tree {
+        return None;
+    }
+    let (context, work_dir) = (job.context.clone(), PathBuf::from(&run.repository));
+    let filters = inputs.map(|inputs| inputs.filters.clone());
+    let dockerfile = work_dir.join(&job.target.dockerfile);
+    let mut names = BTreeSet::new();
+    if std::fs::read(&dockerfile).is_ok_and(|text| text != job.dockerfile) {
+        names.insert(job.target.dockerfile.clone());
+    }
+    let edited = tokio::task::spawn_blocking(move || {
+        let edited = |filter| context.edited(filter, &work_dir).unwrap_or_default();
+        filters
+            .iter()
+            .flatten()
+            .flat_map(edited)
+            .collect::<Vec<_>>()
+    });
+    names.extend(edited.await.unwrap_or_default());
+    let shown: Vec<_> = names.iter().take(SHOWN).map(String::as_str).collect();
+    let more = match names.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let have = if names.len() == 1 { "has" } else { "have" };
+    (!names.is_empty()).then(|| {
+        format!(
+            "{}{more} {have} changes that are not committed, and so not part of this; --worktree includes them",
+            shown.join(", ")
+        )
+    })
+}
+
 /// Carries out the decision.
 async fn carry_out(run: &Run<'_>, job: &Job, evaluation: Evaluation) -> Result<Ended, Error> {
     let mut summary = begin(job, &evaluation);
+    if evaluation.inputs.is_some() {
+        summary
+            .notes
+            .extend(uncommitted(run, job, evaluation.inputs.as_ref()).await);
+    }
     if let View::Merge { head_key, .. } = &job.view
         && summary.key.is_some()
         && summary.key == *head_key
@@ -129,6 +175,11 @@ async fn build(
     let id = run.note(run.records.begin(&new_warm(run, job, evaluation)));
     let mut done = build.run().await;
     done.apply(&mut summary);
+    if evaluation.inputs.is_none() {
+        summary
+            .notes
+            .extend(uncommitted(run, job, done.inputs.as_ref()).await);
+    }
     let steps: Vec<String> = done.steps.iter().map(|step| step.name.clone()).collect();
     match summary.outcome {
         Verdict::Warm => {
@@ -136,8 +187,14 @@ async fn build(
             summary.notes.extend(unexported(&steps));
         }
         Verdict::Salvaged => {
-            let reason =
-                "it will fail on the same step, after hits on the steps before it".to_owned();
+            let moved = job.destination.as_ref().and_then(Destination::writable);
+            let moved = moved.is_some_and(|tag| summary.tags.contains(&tag.to_string()));
+            let before = if moved {
+                ", after hits on the steps before it"
+            } else {
+                "; the steps before it are saved for the next warm, and the tags that CI reads stay as they are"
+            };
+            let reason = format!("it will fail on the same step{before}");
             summary.ci = CiVerdict::WillNotHit { reason };
         }
         Verdict::LocalOnly if done.local_image.is_some() => {

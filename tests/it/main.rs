@@ -9,6 +9,7 @@ mod config;
 mod crash;
 mod lies;
 mod parity;
+mod people;
 mod registry;
 mod ssh;
 mod support;

@@ -167,3 +167,14 @@ fn the_remote_is_origin_or_the_only_one() {
         Some("https://example.org/origin.git")
     );
 }
+
+#[test]
+fn the_remotes_default_branch_is_known_after_a_clone() {
+    let fixture = Fixture::with(&[("a", "x")]);
+    assert_eq!(fixture.repository().default_branch(), None);
+    fixture.git(&["branch", "--move", "trunk"]);
+    let origin = fixture.work().display().to_string();
+    fixture.git_in(fixture.root.path(), &["clone", "--quiet", &origin, "clone"]);
+    let clone = Repository::discover(&fixture.root.path().join("clone")).expect("a repository");
+    assert_eq!(clone.default_branch().as_deref(), Some("trunk"));
+}
