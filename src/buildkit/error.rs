@@ -111,7 +111,13 @@ impl Remedy for BuildkitError {
                 if reason.contains("connection refused")
                     && ["127.", "localhost", "[::1]"].iter().any(|host| image.starts_with(host)) =>
             {
-                "a BuildKit container reaches this machine's loopback only with `[builder] network = \"host\"`".to_owned()
+                "check that the registry runs; a BuildKit container reaches this machine's loopback only with `network = \
+                 \"host\"` under [builder] in ~/.config/prewarm/config.toml"
+                    .to_owned()
+            }
+            Self::Image { image, reason } if reason.contains("401") || reason.contains("authorization") => {
+                let host = crate::engine::image::registry_of(image);
+                format!("log in with `docker login {host}`, if {image} is right")
             }
             Self::Image { image, .. } => {
                 format!("check the name, the network and the login for {image}; CI would fail in the same way")
@@ -190,6 +196,7 @@ pub(super) fn classify(
     }
     let transport = matches!(status.code(), Code::Unavailable) && status.metadata().is_empty();
     if transport
+        || reason == "transport error"
         || reason.contains("error reading from server")
         || reason.contains("h2 protocol error")
     {

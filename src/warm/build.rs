@@ -128,6 +128,9 @@ impl<'a, 'run> Build<'a, 'run> {
             }
             Ok(_) => self.publish(&variant, report, done).await,
             Err(error) => {
+                if matches!(error, BuildkitError::Export { .. }) {
+                    done.outcome = Outcome::NotPushed;
+                }
                 let error = error.clone().into();
                 done.fail(error)
             }
@@ -146,9 +149,11 @@ impl<'a, 'run> Build<'a, 'run> {
         {
             // It may not have come as far as the build, which is worth something alone.
             let mut built = self.solve(variant, None, self.shown(true)).await?;
-            report.steps.append(&mut built.steps);
-            built.steps = report.steps;
-            report = built;
+            if built.result.is_ok() {
+                report.steps.append(&mut built.steps);
+                built.steps = report.steps;
+                report = built;
+            }
         }
         Ok(report)
     }

@@ -111,9 +111,18 @@ impl Build<'_, '_> {
         variant: &Variant,
     ) -> Result<(Built, Complete), Error> {
         self.phase("exporting");
+        let registry = &self.run.registry;
         let to = destination.staging(&variant.recipe)?;
         let mut pause = FIRST_PAUSE;
         for attempt in 1.. {
+            // Our own client says better what is wrong: a login, a right, a name; and it sees how long a busy registry wants to
+            // be left alone, which BuildKit does not tell.
+            if let Err(error) = registry.admits_uploads(&destination.repository).await {
+                return Err(Error {
+                    kind: Kind::NotPushed,
+                    ..Error::from(PublishError::from(error))
+                });
+            }
             let report = self.solve_again(variant, &to).await?;
             let reason = match report.result {
                 Ok(_) => {
@@ -121,7 +130,7 @@ impl Build<'_, '_> {
                     let built = self.built(variant, &report).await?;
                     let digest = built.exported.as_ref().expect("an export was asked for");
                     let whole = destination.repository.digest(digest.clone());
-                    match publish::verify_complete(&self.run.registry, &whole).await {
+                    match publish::verify_complete(registry, &whole).await {
                         Ok(complete) => return Ok((built, complete)),
                         Err(error @ PublishError::Registry(_)) => return Err(error.into()),
                         Err(error) => Error::from(error),
@@ -130,15 +139,6 @@ impl Build<'_, '_> {
                 Err(error @ BuildkitError::Export { .. }) => Error::from(error),
                 Err(error) => return Err(error.into()),
             };
-            // Our own client says better what is wrong: a login, a right, a name; and it sees how long a busy registry wants to
-            // be left alone, which BuildKit does not tell.
-            let registry = &self.run.registry;
-            if let Err(error) = registry.admits_uploads(&destination.repository).await {
-                return Err(Error {
-                    kind: Kind::NotPushed,
-                    ..Error::from(PublishError::from(error))
-                });
-            }
             if attempt > self.run.user.warm.retries || is_final(&reason.to_string()) {
                 return Err(reason);
             }
