@@ -297,8 +297,10 @@ impl Connector<'_> {
 
     async fn engine(&self) -> Result<Builder, Error> {
         let docker = self.docker().await?;
-        let server = docker.info().await?.server_version;
-        let client = Client::connect(docker.grpc().await?).await?;
+        // To describe itself takes the Engine longer than to connect.
+        let connected = async { Ok::<_, Error>(Client::connect(docker.grpc().await?).await?) };
+        let (info, client) = tokio::join!(docker.info(), connected);
+        let (server, client) = (info?.server_version, client?);
         let doubt = match self.ci {
             CiBuildkit::Engine => None,
             CiBuildkit::Image(image) => Some(format!(

@@ -23,9 +23,11 @@ mod glob;
 mod id;
 mod ident;
 mod lfs;
+mod loose;
 mod node;
 mod pattern;
 mod place;
+mod reach;
 mod repository;
 mod resolve;
 mod scratch;
@@ -33,7 +35,7 @@ mod store;
 mod submodule;
 mod tree;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::sync::Arc;
 
@@ -42,6 +44,7 @@ pub use conversion::{Content, Conversion};
 pub use error::SnapshotError;
 pub use filter::Filter;
 pub use id::{InvalidObjectId, ObjectId};
+pub use reach::Reach;
 pub use repository::Repository;
 pub use tree::{Entry, EntryKind, Tree};
 
@@ -49,6 +52,7 @@ use node::Kind;
 use place::Place;
 use resolve::Resolved;
 use store::{Leaf, Store};
+use submodule::Submodules;
 
 /// The largest file that [`Snapshot::file`] reads whole, in bytes.
 pub const FILE_LIMIT: u64 = 16 * 1024 * 1024;
@@ -85,8 +89,7 @@ pub struct Snapshot {
     tree: ObjectId,
     /// The same with submodules as CI checks them out.
     served: ObjectId,
-    /// Where it holds submodules.
-    submodules: Arc<BTreeSet<Vec<u8>>>,
+    submodules: Submodules,
     commit: Option<ObjectId>,
     umask: u32,
     lfs: bool,

@@ -165,13 +165,15 @@ pub async fn warm(
 ) -> Result<Report, Error> {
     let (repository, loaded, snapshot) = {
         let (path, source) = (request.path.clone(), request.source.clone());
-        tokio::task::spawn_blocking(move || {
+        let taken = tokio::task::spawn_blocking(move || {
             let repository = Repository::discover(&path)?;
             let (loaded, snapshot) = repository_config(&repository, &source)?;
             Ok::<_, Error>((repository, loaded.value, snapshot))
-        })
-        .await
-        .map_err(internal)??
+        });
+        tokio::select! {
+            taken = taken => taken.map_err(internal)??,
+            () = stop.cancelled() => return Err(BuildkitError::Cancelled.into()),
+        }
     };
     let targets = selected(&loaded, &request.targets)?;
     let origin = Origin::new(&repository, &request.source, &snapshot);

@@ -133,6 +133,8 @@ async fn serve(stream: DuplexStream, services: Services) {
         // The server ends when the stream of connections does; the one connection outlives that only while it is open.
         .chain(stream::pending());
     let served = Server::builder()
+        // Patterns come as headers; Go's gRPC takes as much.
+        .http2_max_header_list_size(16 << 20)
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20)
         .add_service(HealthServer::new(Alive))

@@ -91,7 +91,14 @@ impl Records {
         self.run("look up a key in", |connection| {
             connection
                 .prepare_cached(
-                    "SELECT cache_digest, finished_at, builder, tags FROM warms
+                    // Of its tags those that nothing later has taken.
+                    "SELECT cache_digest, finished_at, builder, (
+                        SELECT json_group_array(own.value) FROM json_each(warms.tags) AS own WHERE NOT EXISTS (
+                            SELECT 1 FROM warms AS later, json_each(later.tags) AS taken
+                            WHERE later.id > warms.id AND later.cache IS warms.cache AND later.key IS NOT warms.key
+                                AND taken.value = own.value
+                        )
+                    ) AS tags FROM warms
                     WHERE key = ?1 AND cache IS ?2 AND outcome IN (?3, ?4, ?5)
                     ORDER BY finished_at DESC, id DESC LIMIT 1",
                 )?
@@ -113,6 +120,29 @@ impl Records {
                     },
                 )
                 .optional()
+        })
+    }
+
+    /// The digest of what a builder of this machine exported last for a key.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub fn exported(
+        &self,
+        cache: &str,
+        key: &str,
+        builder: &str,
+    ) -> Result<Option<String>, RecordError> {
+        self.run("look up an export in", |connection| {
+            let digest = connection
+                .prepare_cached(
+                    "SELECT cache_digest FROM warms
+                    WHERE key = ?1 AND cache = ?2 AND builder = ?3 AND outcome = ?4 ORDER BY id DESC LIMIT 1",
+                )?
+                .query_row((key, cache, builder, Outcome::Warm), |row| row.get(0))
+                .optional()?;
+            Ok(digest.flatten())
         })
     }
 

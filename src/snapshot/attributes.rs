@@ -151,7 +151,9 @@ impl Scope {
         let mut lines: Vec<&[u8]> = vec![b""];
         lines.extend(
             text.split(|byte| *byte == b'\n')
-                .filter(|line| line.len() < LINE_LIMIT),
+                .filter(|line| line.len() < LINE_LIMIT)
+                // For git, which is written in C, a line ends there.
+                .map(|line| line.split(|byte| *byte == 0).next().unwrap_or_default()),
         );
         let text = lines.join(&b'\n');
         if self.files.is_empty() {

@@ -3,9 +3,8 @@
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 
-use flate2::read::ZlibDecoder;
-
 use super::cat_file::Content;
+use super::loose::Loose;
 
 /// The content of one file. Reading blocks; memory stays bounded whatever the size.
 ///
@@ -21,7 +20,7 @@ pub(super) struct Blob {
 enum Source {
     Memory(Cursor<Vec<u8>>),
     File(File),
-    Loose(ZlibDecoder<File>),
+    Loose(Loose),
     Packed(Content),
 }
 
@@ -35,15 +34,18 @@ impl Blob {
         Self::new(Source::File(file), size)
     }
 
-    /// `content` is past its header.
-    pub(super) fn loose(content: ZlibDecoder<File>, size: u64) -> Self {
-        Self::new(Source::Loose(content), size)
+    pub(super) fn loose(content: Loose, size: u64) -> io::Result<Self> {
+        Self::new(Source::Loose(content), size).begun()
     }
 
-    pub(super) fn packed(content: Content, size: u64) -> Self {
-        let mut blob = Self::new(Source::Packed(content), size);
-        blob.advance(0);
-        blob
+    pub(super) fn packed(content: Content, size: u64) -> io::Result<Self> {
+        Self::new(Source::Packed(content), size).begun()
+    }
+
+    /// An empty one has ended already.
+    fn begun(mut self) -> io::Result<Self> {
+        self.advance(0)?;
+        Ok(self)
     }
 
     fn new(source: Source, size: u64) -> Self {
@@ -54,12 +56,15 @@ impl Blob {
         }
     }
 
-    fn advance(&mut self, count: usize) {
+    fn advance(&mut self, count: usize) -> io::Result<()> {
         self.remaining -= count as u64;
-        if self.remaining == 0
-            && let Source::Packed(content) = &mut self.source
-        {
-            content.finish();
+        match &mut self.source {
+            Source::Loose(content) if self.remaining == 0 => content.finish(),
+            Source::Packed(content) if self.remaining == 0 => {
+                content.finish();
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -91,7 +96,7 @@ impl Read for Blob {
                 format!("content ended {} bytes early", self.remaining),
             ));
         }
-        self.advance(count);
+        self.advance(count)?;
         Ok(count)
     }
 }

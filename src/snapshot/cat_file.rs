@@ -4,25 +4,20 @@
 //! was read, all of it counts as ours. So packed blobs come from `git cat-file --batch`, which is told to map less, and loose
 //! ones, which git maps whole, we inflate ourselves.
 
-use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flate2::read::ZlibDecoder;
-
 use super::ObjectId;
 use super::blob::Blob;
 use super::error::SnapshotError;
 use super::git::Git;
+use super::loose::Loose;
 
 /// Ids in one question for sizes. The question, and its answer of at most 70 bytes an id, each fit into a pipe (64 KiB on
 /// Linux), so that neither side waits for the other.
 const QUESTION: usize = 512;
-
-/// The longest header of a loose object: `commit SP size NUL`.
-const LOOSE_HEADER: usize = 32;
 
 /// Reads the blobs of one repository; shared by threads.
 #[derive(Debug)]
@@ -69,7 +64,8 @@ impl CatFile {
             return Ok(None);
         };
         let content = Content::new(reader, Arc::clone(self));
-        Ok(Some(Blob::packed(content, size)))
+        let blob = Blob::packed(content, size);
+        blob.map(Some).map_err(|error| ended(&error))
     }
 
     /// The sizes of blobs, in bytes; `None` for one that is not there.
@@ -114,38 +110,18 @@ impl CatFile {
         let directories = lock(&self.directories).clone();
         for objects in directories {
             let path = objects.join(directory).join(name);
-            let opened = match File::open(&path) {
+            let opened = match Loose::open(&path, id) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                opened => opened.map(ZlibDecoder::new),
+                Ok(None) => return Err(not_a_blob(id)),
+                Ok(Some((content, size))) => Blob::loose(content, size),
+                Err(error) => Err(error),
             };
-            let blob = opened.and_then(|mut content| {
-                let size = loose_size(&mut content)?;
-                Ok(size.map(|size| Blob::loose(content, size)))
-            });
-            return match blob {
-                Ok(Some(blob)) => Ok(Some(blob)),
-                Ok(None) => Err(not_a_blob(id)),
-                Err(source) => Err(SnapshotError::Read { path, source }),
-            };
+            return opened
+                .map(Some)
+                .map_err(|source| SnapshotError::Read { path, source });
         }
         Ok(None)
     }
-}
-
-/// Reads the header `blob SP size NUL`; `None` when it is another one.
-fn loose_size(content: &mut ZlibDecoder<File>) -> io::Result<Option<u64>> {
-    let mut header = Vec::with_capacity(LOOSE_HEADER);
-    let mut byte = [0];
-    while header.len() < LOOSE_HEADER {
-        content.read_exact(&mut byte)?;
-        if byte == [0] {
-            break;
-        }
-        header.push(byte[0]);
-    }
-    Ok(std::str::from_utf8(&header)
-        .ok()
-        .and_then(|header| header.strip_prefix("blob ")?.parse().ok()))
 }
 
 fn not_a_blob(id: ObjectId) -> SnapshotError {

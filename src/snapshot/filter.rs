@@ -102,6 +102,12 @@ impl Selection {
         self.include.is_none() && self.exclude.is_none()
     }
 
+    /// Whether the root itself is selected, by `filter`, which this was made of.
+    pub(super) fn takes_root(&self, filter: &Filter) -> bool {
+        let root = |pattern: &String| matches!(pattern.trim_matches('/'), "" | ".");
+        self.include.is_none() || filter.follow.iter().any(root)
+    }
+
     /// Judges a path; `parent` is its directory's state.
     pub(super) fn judge(&self, path: &[u8], directory: bool, parent: &State) -> Verdict {
         let (included, include) = match &self.include {

@@ -8,6 +8,7 @@ use super::error::SnapshotError;
 use super::node::Node;
 use super::resolve::Resolved;
 use super::store::Store;
+use super::submodule::Submodules;
 
 /// Where a file or directory really is in its snapshot.
 #[derive(Default)]
@@ -16,14 +17,14 @@ pub(super) struct Place {
     pub(super) path: Vec<u8>,
     /// The directories above it, the root first, each with its `.gitattributes`.
     above: Vec<(Vec<u8>, Option<Node>)>,
-    submodules: Arc<BTreeSet<Vec<u8>>>,
+    submodules: Submodules,
 }
 
 impl Place {
     pub(super) fn new(
         store: &Store,
         found: &Resolved,
-        submodules: &Arc<BTreeSet<Vec<u8>>>,
+        submodules: &Submodules,
     ) -> Result<Self, SnapshotError> {
         let mut path = Vec::new();
         let mut above = Vec::with_capacity(found.above.len());
@@ -36,13 +37,18 @@ impl Place {
         Ok(Self {
             path,
             above,
-            submodules: Arc::clone(submodules),
+            submodules: submodules.clone(),
         })
+    }
+
+    /// Where the snapshot has submodules, filled or not, from its root.
+    pub(super) fn gitlinks(&self) -> &BTreeSet<Vec<u8>> {
+        &self.submodules.all
     }
 
     /// What applies to it because of what is above it.
     pub(super) fn attributes(&self, store: &Store) -> Result<Attributes, SnapshotError> {
-        let mut attributes = Attributes::new(Arc::clone(&self.submodules));
+        let mut attributes = Attributes::new(Arc::clone(&self.submodules.filled));
         for (path, file) in &self.above {
             // Never left: it is all above.
             let _ = attributes.enter(store, path, file.as_ref())?;

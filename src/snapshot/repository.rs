@@ -11,7 +11,8 @@ use super::git::Git;
 use super::node::Kind;
 use super::scratch::Scratch;
 use super::store::{Leaf, Store, failed, from_oid, oid};
-use super::{Checkout, ObjectId, Snapshot, Source, submodule};
+use super::submodule::{self, PATH_LIMIT};
+use super::{Checkout, ObjectId, Snapshot, Source};
 
 /// A git work tree and its repository.
 pub struct Repository {
@@ -214,7 +215,7 @@ impl Repository {
             store: Arc::new(store),
             tree,
             served,
-            submodules: Arc::new(submodules),
+            submodules,
             commit,
             umask,
             lfs: checkout.lfs,
@@ -267,6 +268,12 @@ impl Repository {
             return Err(SnapshotError::MergeConflict { base, paths });
         }
         let leaves: Vec<_> = index.iter().map(|entry| leaf(&entry)).collect();
+        if leaves.iter().any(|leaf| leaf.path.len() > PATH_LIMIT) {
+            return Err(SnapshotError::Git {
+                action,
+                message: format!("a path is longer than {PATH_LIMIT} bytes"),
+            });
+        }
         store.write_tree(&leaves)
     }
 }

@@ -79,6 +79,7 @@ fn sweep(parent: &Path, own: &Path) -> io::Result<()> {
             && entry
                 .metadata()
                 .is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == user)
+            && fs::symlink_metadata(path.join(LOCK)).is_ok_and(|lock| lock.is_file())
             && File::open(path.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok());
         if unused {
             // Somebody else may be at it, too.

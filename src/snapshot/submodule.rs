@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::ObjectId;
 use super::error::SnapshotError;
 use super::node::{Kind, Node};
 use super::store::Store;
 
-/// A `.gitmodules` path beyond what an operating system takes (Linux `PATH_MAX`) is no checkout's business.
-const PATH_LIMIT: usize = 4096;
+/// A path beyond what an operating system takes (Linux `PATH_MAX`) is no checkout's business.
+pub(super) const PATH_LIMIT: usize = 4096;
 
 /// A `[submodule "name"]` section.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,25 +19,41 @@ struct Section {
     path: Vec<u8>,
 }
 
+/// Where a snapshot has submodules, by their paths from its root.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Submodules {
+    /// Those that are known.
+    pub(super) all: Arc<BTreeSet<Vec<u8>>>,
+    /// Those that are not empty.
+    pub(super) filled: Arc<BTreeSet<Vec<u8>>>,
+}
+
 /// The tree that a checkout of `tree` makes: with submodules their trees, without them empty directories. And where
-/// submodules are in it that are not empty.
+/// they are.
 pub(super) fn check_out(
     store: &Store,
     tree: ObjectId,
     fill: bool,
-) -> Result<(ObjectId, BTreeSet<Vec<u8>>), SnapshotError> {
+) -> Result<(ObjectId, Submodules), SnapshotError> {
     let modules = store.common_dir().join("modules");
-    let mut filled = BTreeSet::new();
-    let tree = level(store, tree, fill.then_some(&mut filled), &modules, b"")?;
-    Ok((tree, filled))
+    let mut all = BTreeSet::new();
+    let tree = level(store, tree, fill, &mut all, &modules, b"")?;
+    let all = Arc::new(all);
+    let filled = if fill {
+        Arc::clone(&all)
+    } else {
+        Arc::default()
+    };
+    Ok((tree, Submodules { all, filled }))
 }
 
 /// `modules` holds the repositories of this level's submodules; `prefix` is where the level is in the whole; paths
-/// of submodules that are filled go to `filled`.
+/// of submodules go to `all`.
 fn level(
     store: &Store,
     tree: ObjectId,
-    mut filled: Option<&mut BTreeSet<Vec<u8>>>,
+    fill: bool,
+    all: &mut BTreeSet<Vec<u8>>,
     modules: &Path,
     prefix: &[u8],
 ) -> Result<ObjectId, SnapshotError> {
@@ -58,8 +75,8 @@ fn level(
         let Some(commit) = gitlink(store, tree, &components)? else {
             continue;
         };
-        let content = if let Some(filled) = filled.as_deref_mut() {
-            let path = [prefix, &section.path].concat();
+        let path = [prefix, &section.path].concat();
+        let content = if fill {
             let git_dir = modules.join(&section.name);
             let objects = git_dir.join("objects");
             if is_safe(&section.name) && objects.is_dir() {
@@ -73,12 +90,12 @@ fn level(
             }
             let inner = store.commit_tree(commit)?;
             let inside = [&path[..], b"/"].concat();
-            filled.insert(path);
             let modules = git_dir.join("modules");
-            level(store, inner, Some(filled), &modules, &inside)?
+            level(store, inner, fill, all, &modules, &inside)?
         } else {
             ObjectId::EMPTY_TREE
         };
+        all.insert(path);
         replacements.insert(components, content);
     }
     if replacements.is_empty() {

@@ -6,6 +6,7 @@ mod fixture;
 mod merge;
 mod places;
 mod properties;
+mod reach;
 mod repository;
 mod selection;
 mod sources;

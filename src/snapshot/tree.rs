@@ -17,7 +17,7 @@ use super::store::Store;
 #[derive(Clone)]
 pub struct Tree {
     pub(super) store: Arc<Store>,
-    id: ObjectId,
+    pub(super) id: ObjectId,
     pub(super) place: Arc<Place>,
     umask: u32,
     lfs: bool,
@@ -360,7 +360,7 @@ pub(super) type OnFound<'a> =
 /// A directory on the way to where the traversal is.
 struct Level {
     entries: std::vec::IntoIter<Node>,
-    id: ObjectId,
+    pub(super) id: ObjectId,
     path_length: usize,
     below: Below,
     state: State,

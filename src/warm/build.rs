@@ -56,6 +56,8 @@ pub(super) struct Built {
     pub(super) key: Key,
     /// The manifest of the cache, if one was exported.
     pub(super) exported: Option<Digest>,
+    /// BuildKit had every step.
+    pub(super) all_cached: bool,
 }
 
 impl<'a, 'run> Build<'a, 'run> {
@@ -137,9 +139,13 @@ impl<'a, 'run> Build<'a, 'run> {
         }
     }
 
-    /// Builds, and exports in the same solve.
+    /// Builds, and exports in the same solve where something is to be exported for all we know.
     async fn build(&self, variant: &Variant, shown: Shown) -> Result<Report, Error> {
-        let Some(destination) = self.destination() else {
+        let unchanged = |destination: &&Destination| {
+            let key = self.evaluation.key.as_ref();
+            key.is_some_and(|key| self.own_export(destination, key).is_some())
+        };
+        let Some(destination) = self.destination().filter(|to| !unchanged(to)) else {
             return self.solve(variant, None, shown).await;
         };
         let to = destination.staging(&variant.recipe)?;
@@ -156,6 +162,20 @@ impl<'a, 'run> Build<'a, 'run> {
             }
         }
         Ok(report)
+    }
+
+    /// With `--force`: what this builder exported last for a key. Of steps that it still has it would export the same again.
+    pub(super) fn own_export(&self, destination: &Destination, key: &Key) -> Option<Digest> {
+        if !self.run.request.force {
+            return None;
+        }
+        let cache = destination.repository.to_string();
+        let builder = self.run.connector().choice().label();
+        let records = &self.run.records;
+        let digest = self
+            .run
+            .note(records.exported(&cache, key.as_str(), &builder));
+        Digest::parse(&digest.flatten()?)
     }
 
     /// Solves once more, to export.
@@ -263,7 +283,8 @@ impl<'a, 'run> Build<'a, 'run> {
     /// Remembers what the recipe asked for, and the images' digests.
     fn remember(&self, variant: &Variant, inputs: &Inputs) {
         let records = &self.run.records;
-        let checked_at = self.run.world.now_ms() / 1000;
+        // BuildKit looked them up when it began.
+        let checked_at = self.started_ms / 1000;
         let document = inputs.to_json();
         self.run
             .note(records.store_inputs(&variant.recipe, &document, checked_at));
@@ -299,10 +320,13 @@ impl<'a, 'run> Build<'a, 'run> {
         let inputs = self.inputs(report).await;
         let key = evaluate::key(self.job, &variant.recipe, &inputs).await?;
         let exported = report.result.as_ref().ok().cloned().flatten();
+        let steps = instructions(report);
+        let all_cached = steps.iter().all(|step| step.end == Some(End::Cached));
         Ok(Built {
             inputs,
             key,
             exported,
+            all_cached,
         })
     }
 

@@ -15,7 +15,7 @@ use crate::plan::{Decision, Facts, Previous, Warm, WarmSource, decide};
 use crate::publish;
 use crate::record::BaseDigest;
 use crate::registry::Reference;
-use crate::snapshot::{Filter, SnapshotError, Tree};
+use crate::snapshot::{Filter, Reach, SnapshotError, Tree};
 
 /// What is known of a job, and what is to be done.
 #[derive(Debug)]
@@ -120,23 +120,33 @@ fn digest(context: &Tree, filter: &Filter) -> Result<[u8; 32], SnapshotError> {
     Ok(hash.finalize().into())
 }
 
-/// The files of the context that a checkout writes in another encoding, as [`Tree::encoded`].
-pub(super) async fn encoded(
+/// What may be otherwise in CI's checkout.
+#[derive(Debug, Default)]
+pub(super) struct Differences {
+    /// Files that a checkout writes in another encoding, as [`Tree::encoded`].
+    pub(super) encoded: BTreeSet<(String, String)>,
+    pub(super) reach: Reach,
+}
+
+/// Finds what of the files that are asked for may be otherwise in CI's checkout; `thorough` as for [`Tree::encoded`].
+pub(super) async fn differences(
     job: &Job,
     filters: &BTreeSet<Filter>,
     thorough: bool,
-) -> Result<Vec<(String, String)>, Error> {
+) -> Result<Differences, Error> {
     let (context, filters) = (job.context.clone(), filters.clone());
-    let files = tokio::task::spawn_blocking(move || {
-        filters
-            .iter()
-            .map(|filter| context.encoded(filter, thorough))
-            .collect::<Result<Vec<_>, SnapshotError>>()
+    tokio::task::spawn_blocking(move || {
+        let mut differences = Differences::default();
+        for filter in &filters {
+            differences
+                .encoded
+                .extend(context.encoded(filter, thorough)?);
+            differences.reach = differences.reach.or(context.reach(filter)?);
+        }
+        Ok(differences)
     })
     .await
-    .map_err(internal)??;
-    let files: BTreeSet<_> = files.into_iter().flatten().collect();
-    Ok(files.into_iter().collect())
+    .map_err(internal)?
 }
 
 /// What the recipe asks for: from the history, else from whoever built it first.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::build::Build;
 use super::confirm::{Confirmed, confirm};
 use super::destination::Destination;
-use super::evaluate::{Evaluation, encoded, evaluate};
+use super::evaluate::{Evaluation, differences, evaluate};
 use super::job::{Job, View};
 use super::run::Run;
 use super::verdict::{Grounds, unexported, verdict};
@@ -315,14 +315,16 @@ async fn judge(
         .map(|inputs| inputs.filters.clone())
         .unwrap_or_default();
     // Where something was built, all of it was read anyway.
-    let encoded = encoded(job, &asked, !steps.is_empty()).await?;
+    let differences = differences(job, &asked, !steps.is_empty()).await?;
+    let encoded: Vec<_> = differences.encoded.into_iter().collect();
     Ok(verdict(&Grounds {
         identity: &evaluation.identity,
         destination: job.destination.as_ref(),
         names_platforms: !job.target.platforms.is_empty(),
         steps,
         ci_context: run.config.ci.context,
-        asked: &asked,
+        reach: differences.reach,
+        fills_submodules: run.config.ci.submodules,
         encoded: &encoded,
     }))
 }

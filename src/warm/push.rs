@@ -34,8 +34,13 @@ impl Build<'_, '_> {
         built: Built,
         salvaged: bool,
     ) -> Result<(Built, Pushed), Error> {
-        let complete = match &built.exported {
-            Some(digest) => self.look(destination, digest).await?,
+        let there = match &built.exported {
+            Some(digest) => Some(digest.clone()),
+            None if built.all_cached => self.own_export(destination, &built.key),
+            None => None,
+        };
+        let complete = match there {
+            Some(digest) => self.look(destination, &digest).await?,
             None => None,
         };
         let (built, complete) = match complete {

@@ -1,11 +1,9 @@
 //! Whether CI's next build will hit, and what the user should know about the steps. Pure.
 
-use std::collections::BTreeSet;
-
 use super::destination::{BranchTag, Destination};
 use crate::builder::Identity;
 use crate::config::CiContext;
-use crate::snapshot::Filter;
+use crate::snapshot::Reach;
 use crate::ui::CiVerdict;
 
 /// What hosted CI runners build for when nothing is said.
@@ -20,8 +18,10 @@ pub(super) struct Grounds<'a> {
     /// Names of the target's instructions, as BuildKit shows them; empty when nothing was built.
     pub(super) steps: &'a [String],
     pub(super) ci_context: CiContext,
-    /// What BuildKit asked of the context.
-    pub(super) asked: &'a BTreeSet<Filter>,
+    /// What BuildKit took of CI's checkout besides tracked files.
+    pub(super) reach: Reach,
+    /// CI's checkout fills submodules.
+    pub(super) fills_submodules: bool,
     /// Files of it that a checkout writes in another encoding, each with that.
     pub(super) encoded: &'a [(String, String)],
 }
@@ -63,16 +63,27 @@ pub(super) fn verdict(grounds: &Grounds<'_>) -> CiVerdict {
         let copies = |step: &&String| step.contains("] COPY ") || step.contains("] ADD ");
         grounds.steps.iter().filter(copies).cloned().collect()
     };
+    let reach = grounds.reach;
     match grounds.ci_context {
-        CiContext::Path if grounds.asked.iter().any(takes_git_directory) => CiVerdict::NotAssured {
-            reason: "a step copies the whole context, and with it CI's `.git`, which is never the same twice; \
-                     add `.git` to `.dockerignore`"
+        CiContext::Path if reach.git_directory => CiVerdict::NotAssured {
+            reason: "a step takes CI's `.git`, which is never the same twice; add `.git` to `.dockerignore`".to_owned(),
+            steps_at_risk: copies(),
+        },
+        CiContext::Git if reach.root => CiVerdict::NotAssured {
+            reason: "a step copies the whole context, and BuildKit gives the root of a Git context another checksum \
+                     than that of any other; copy what the stage needs by name, or let CI build with `context: .`"
                 .to_owned(),
             steps_at_risk: copies(),
         },
-        CiContext::Git if grounds.asked.iter().any(takes_everything) => CiVerdict::NotAssured {
-            reason: "a step copies the whole context, and BuildKit gives the root of a Git context another checksum \
-                     than that of any other; copy what the stage needs by name, or let CI build with `context: .`"
+        CiContext::Path if reach.submodules && grounds.fills_submodules => CiVerdict::NotAssured {
+            reason: "a step takes a submodule, in which CI's checkout leaves a `.git` file; add `**/.git` to \
+                     `.dockerignore`"
+                .to_owned(),
+            steps_at_risk: copies(),
+        },
+        CiContext::Git if reach.submodules => CiVerdict::NotAssured {
+            reason: "a step takes a submodule, in which BuildKit's own checkout leaves a `.git` file that is never the \
+                     same twice; let CI build with `context: .`"
                 .to_owned(),
             steps_at_risk: copies(),
         },
@@ -111,27 +122,6 @@ fn is_at_risk(step: &str) -> bool {
             && step.matches('[').count() + step.matches(['*', '?']).count() > 1)
 }
 
-/// Whether a transfer selects the context's root itself.
-fn takes_everything(filter: &Filter) -> bool {
-    let root = |pattern: &String| matches!(pattern.trim_matches('/'), "" | ".");
-    (filter.follow.is_empty() && filter.include.is_empty()) || filter.follow.iter().any(root)
-}
-
-/// Whether a transfer holds `.git` if the context does: it selects everything, or names it, and does not exclude it.
-fn takes_git_directory(filter: &Filter) -> bool {
-    let everything = filter.follow.is_empty() && filter.include.is_empty();
-    let names =
-        |pattern: &String| matches!(pattern.trim_matches('/'), "" | "." | ".git" | "*" | "**");
-    let selected = everything || filter.follow.iter().chain(&filter.include).any(names);
-    let excluded = filter.exclude.iter().any(|pattern| {
-        matches!(
-            pattern.trim_matches('/'),
-            ".git" | "**/.git" | "*" | "**" | ".*" | ".git*"
-        )
-    });
-    selected && !excluded
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,24 +139,6 @@ mod tests {
             ("[builder 4/5] RUN ls *.txt", false),
         ] {
             assert_eq!(is_at_risk(step), at_risk, "{step}");
-        }
-    }
-
-    #[test]
-    fn only_a_whole_context_without_an_exclusion_takes_the_git_directory() {
-        let filter = |follow: &[&str], exclude: &[&str]| Filter {
-            follow: follow.iter().map(ToString::to_string).collect(),
-            include: Vec::new(),
-            exclude: exclude.iter().map(ToString::to_string).collect(),
-        };
-        for (filter, takes) in [
-            (filter(&[], &[]), true),
-            (filter(&["."], &["target"]), true),
-            (filter(&[], &[".git"]), false),
-            (filter(&["*"], &["**/.git"]), false),
-            (filter(&["requirements.txt"], &[]), false),
-        ] {
-            assert_eq!(takes_git_directory(&filter), takes, "{filter:?}");
         }
     }
 }

@@ -55,6 +55,27 @@ fn a_forced_warm_on_a_base_that_has_moved_leaves_the_old_keys_cache_alone() {
     assert_ne!(named(&new.tags()), cache);
 }
 
+#[test]
+fn a_forced_warm_sets_right_what_the_registry_has_otherwise() {
+    let scene = Scene::new();
+    let repo = scene.project();
+    let machine = Machine::new();
+    let warmed = machine.warm(repo.path()).json();
+    let reference = warmed.is("warm").tags()[0].to_owned();
+    let tag = reference.rsplit_once(':').expect("a reference").1;
+    let ours = registry::manifest(&scene.name, tag).expect("a key's tag");
+
+    registry::put_manifest(&scene.name, tag, &moved(&ours));
+    let force = || machine.warm(repo.path()).args(["--force"]).json();
+    force().is("warm");
+    assert_eq!(registry::manifest(&scene.name, tag), Some(ours.clone()));
+
+    registry::delete(&scene.name, &ours.digest());
+    force().is("warm");
+    assert!(registry::manifest(&scene.name, tag).is_some());
+    registry::assert_complete(&scene.name);
+}
+
 /// The same image under another digest.
 fn moved(manifest: &Manifest) -> Manifest {
     let mut json = manifest.json();

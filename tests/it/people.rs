@@ -3,7 +3,7 @@
 use crate::support::engines::Scene;
 use crate::support::prewarm::{Machine, Warmed};
 use crate::support::registry;
-use crate::support::repo::dockerfile;
+use crate::support::repo::{Repo, dockerfile};
 
 fn notes(warmed: &Warmed) -> String {
     warmed.target()["notes"].to_string()
@@ -39,6 +39,47 @@ fn an_input_that_is_not_committed_is_named() {
     repo.git(&["checkout", "--quiet", "."]);
     repo.file("deps.txt", format!("{}\r\n", scene.seed));
     assert_eq!(notes(&machine.warm(repo.path()).json()), "[]");
+}
+
+#[test]
+fn a_monorepo_may_copy_hundreds_of_files_by_name() {
+    let scene = Scene::new();
+    let repo = scene.project();
+    let paths: Vec<String> = (0..400)
+        .map(|number| format!("packages/a-package-with-quite-a-long-name-{number}/package.json"))
+        .collect();
+    for path in &paths {
+        repo.file(path, "{}\n");
+    }
+    let copy = format!("COPY {} /app/\nRUN sort", paths.join(" "));
+    repo.file("Dockerfile", dockerfile().replace("RUN sort", &copy))
+        .commit();
+    Machine::new().warm(repo.path()).json().is("warm");
+}
+
+#[test]
+fn a_submodule_that_is_copied_is_not_promised_to_hit() {
+    let scene = Scene::new();
+    let repo = scene.project();
+    let library = Repo::new();
+    library.file("lib.c", "int x;\n").commit();
+    let url = library.path().display().to_string();
+    let add = [
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "--quiet",
+        "add",
+        &url,
+        "vendor/lib",
+    ];
+    repo.git(&add);
+    let text = dockerfile().replace("RUN sort", "COPY vendor /vendor/\nRUN sort");
+    repo.file("Dockerfile", text).commit();
+    let warmed = Machine::new().warm(repo.path()).json();
+    assert_eq!(warmed.is("warm").ci(), "not-assured");
+    let reason = warmed.target()["ci"]["reason"].to_string();
+    assert!(reason.contains("submodule"), "{reason}");
 }
 
 #[test]

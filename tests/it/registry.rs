@@ -74,8 +74,8 @@ fn a_registry_that_is_too_busy_for_uploads_is_left_alone_for_the_time_that_it_na
     let proxy = Proxy::new();
     let repo = scene.project_at(&proxy.address());
     let begins = |request: &Request| request.method == "POST";
-    // BuildKit does not try again; as many layers as there are may be refused at once.
-    proxy.fault(Fault::Answer(429, vec![("Retry-After", "1")]), 4, begins);
+    // BuildKit does not try again; as many layers as there are may be refused at once, and then we ask.
+    proxy.fault(Fault::Answer(429, vec![("Retry-After", "1")]), 7, begins);
     let warmed = Machine::new().warm(repo.path()).json();
     let took = warmed.is("warm").target()["duration_ms"].as_u64();
     assert!(took >= Some(1000), "{:#?}", warmed.targets);

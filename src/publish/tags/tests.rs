@@ -230,3 +230,46 @@ proptest! {
         prop_assert_eq!(protected(&branch, std::slice::from_ref(&pattern)), slug(&branch) == slug(&pattern));
     }
 }
+
+/// The workflow in README names the branch's tag as we do.
+#[test]
+fn the_readme_s_workflow_reads_the_tags_that_are_written() {
+    let readme = include_str!("../../../README.md");
+    let (_, rest) = readme.split_once("run: |\n").expect("there is a script");
+    let script: Vec<&str> = rest
+        .lines()
+        .take_while(|line| line.starts_with("       "))
+        .map(str::trim_start)
+        .collect();
+    let script = script.join("\n");
+    for branch in [
+        "",
+        "newer-sympy",
+        "feature/login",
+        "a//b",
+        "über/#1 ✓",
+        "v1.2_x",
+    ] {
+        let output = tempfile::NamedTempFile::new().expect("a file");
+        let status = std::process::Command::new("bash")
+            .args(["-e", "-c", &script])
+            .env("BRANCH", branch)
+            .env("GITHUB_OUTPUT", output.path())
+            .status()
+            .expect("bash runs");
+        assert!(status.success());
+        let tag = |branch: &str| {
+            let tag = template("builder-cache-{branch}").branch(branch);
+            format!("type=registry,ref=ghcr.io/acme/app:{tag}")
+        };
+        let main = tag("main");
+        let expected = if branch.is_empty() {
+            format!("from<<END\n{main}\nEND\nto={main},mode=max\n")
+        } else {
+            let own = tag(branch);
+            format!("from<<END\n{own}.merge\n{own}\n{main}\nEND\n")
+        };
+        let written = std::fs::read_to_string(output.path()).expect("readable");
+        assert_eq!(written, expected, "{branch}");
+    }
+}

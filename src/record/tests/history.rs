@@ -129,6 +129,33 @@ fn a_key_is_warm_where_its_newest_success_left_it() {
 }
 
 #[test]
+fn a_tag_that_a_later_warm_has_taken_is_not_the_key_s_any_more() {
+    let records = Records::in_memory().expect("there is memory");
+    let record = |key: &str, references: &[&str], at| {
+        let id = records.begin(&new_warm(key)).expect("writable");
+        let end = Finished {
+            references: references.iter().map(ToString::to_string).collect(),
+            ..finished(Outcome::Warm, at)
+        };
+        records.finish(id, &end).expect("writable");
+    };
+    let tags = |key| {
+        let fact = records
+            .warm_key(Some("registry/app"), key)
+            .expect("readable");
+        fact.expect("it is warm").references
+    };
+    record("k1", &["k1", "branch"], 1);
+    assert_eq!(tags("k1"), ["k1", "branch"]);
+    record("k2", &["k2", "branch"], 2);
+    assert_eq!(tags("k1"), ["k1"]);
+    assert_eq!(tags("k2"), ["k2", "branch"]);
+    record("k1", &["k1", "branch"], 3);
+    assert_eq!(tags("k1"), ["k1", "branch"]);
+    assert_eq!(tags("k2"), ["k2"]);
+}
+
+#[test]
 fn the_last_warm_is_the_newest_that_ended_well() {
     let records = Records::in_memory().expect("there is memory");
     let mut good = WarmId(0);

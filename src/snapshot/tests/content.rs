@@ -198,6 +198,28 @@ fn a_blob_read_in_part_does_not_spoil_the_next() {
     assert_eq!(content(&tree, "large"), noise(3 << 20));
 }
 
+#[test]
+fn a_loose_object_that_is_not_what_its_name_says_is_not_served() {
+    let fixture = Fixture::with(&[("a", "hello"), ("b", "jello")]);
+    let file = |path: &str| {
+        let id = fixture.git(&["rev-parse", &format!("HEAD:{path}")]);
+        let (directory, name) = id.trim().split_at(2);
+        fixture
+            .work()
+            .join(".git/objects")
+            .join(directory)
+            .join(name)
+    };
+    // Objects are read-only.
+    fs::remove_file(file("a")).expect("removed");
+    fs::copy(file("b"), file("a")).expect("copied");
+    let tree = root(&fixture.head());
+    let mut blob = tree.open(entry(&tree, "a").content).expect("opened");
+    let error = blob.read_to_end(&mut Vec::new()).expect_err("damaged");
+    assert!(error.to_string().contains("git fsck"), "{error}");
+    assert_eq!(content(&tree, "b"), b"jello");
+}
+
 const OID: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 
 fn with_pointer() -> Fixture {

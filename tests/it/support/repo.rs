@@ -101,6 +101,10 @@ impl Repo {
                 &clone.path.display().to_string(),
             ],
         );
+        // A server's HEAD is the default branch, and not what somebody has checked out there.
+        let _none = git_command(&clone.path)
+            .args(["remote", "set-head", "origin", "main"])
+            .output();
         clone
     }
 
