@@ -134,6 +134,20 @@ pub fn repository_config(
     Ok((loaded, snapshot))
 }
 
+/// Makes sure that a snapshot has what a target names: the context, the Dockerfile, the stage.
+///
+/// # Errors
+/// The first of them that is not there, or cannot be used.
+pub fn check_target(snapshot: &Snapshot, target: &config::Target) -> Result<(), Error> {
+    let checked = job::check(snapshot, target);
+    checked.map_err(|mut error| {
+        if !error.message.starts_with("target ") {
+            error.message = format!("target {}: {}", target.name, error.message);
+        }
+        error
+    })
+}
+
 /// Reads a file of the repository's, and nothing else: no link to a place outside, no pipe that never ends. A longer file
 /// than any configuration is cut; its length is then reported by whoever parses it.
 fn read_regular(path: &Path) -> std::io::Result<Option<Vec<u8>>> {

@@ -35,6 +35,14 @@ pub enum BuildkitError {
         /// The line in the Dockerfile, from 1.
         line: Option<u32>,
     },
+    /// A step takes a file that the context does not have.
+    #[error("{reason}")]
+    Missing {
+        /// Which, and where it was looked for.
+        reason: String,
+        /// The line in the Dockerfile, from 1.
+        line: Option<u32>,
+    },
     /// A base image, or the frontend's own, cannot be had.
     #[error("image {image} cannot be had: {reason}")]
     Image {
@@ -89,7 +97,10 @@ pub enum BuildkitError {
 impl Remedy for BuildkitError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Step { .. } | Self::TimedOut { .. } | Self::Other { .. } => Kind::Work,
+            Self::Step { .. }
+            | Self::Missing { .. }
+            | Self::TimedOut { .. }
+            | Self::Other { .. } => Kind::Work,
             Self::Dockerfile { .. } => Kind::Usage,
             Self::Unreachable { .. }
             | Self::Image { .. }
@@ -130,6 +141,7 @@ impl Remedy for BuildkitError {
                  and allow it in [consent] of your own configuration"
                     .to_owned()
             }
+            Self::Missing { .. } => "if the file is here, `git add` and commit it; CI would fail on the same step".to_owned(),
             Self::Step { .. } => "CI would fail on the same step".to_owned(),
             Self::Dockerfile { .. } | Self::Context { .. } | Self::Cancelled | Self::Other { .. } => {
                 return None;
@@ -180,6 +192,9 @@ pub(super) fn classify(
         return BuildkitError::Image { image, reason };
     }
     let line = source_line(status);
+    if let Some(reason) = super::progress::missing_file(&reason) {
+        return BuildkitError::Missing { reason, line };
+    }
     if [
         "dockerfile parse error",
         "target stage",

@@ -121,21 +121,27 @@ impl Step {
             return false;
         };
         let mut words = instruction.split_whitespace();
-        let remote = |word: &str| word.contains("://") || word.starts_with("git@");
+        // BuildKit's `gitutil` also takes `user@host:path` and `github.com/…` for repositories.
+        let remote = |word: &str| {
+            let host_and_path = word.split_once('@').map(|(_, rest)| rest.contains(':'));
+            word.contains("://") || host_and_path == Some(true) || word.starts_with("github.com/")
+        };
         words.next() == Some("ADD") && words.any(remote)
     }
 }
 
 /// An error without BuildKit's internal names.
 fn readable(error: &str) -> String {
-    // `failed to calculate checksum of ref <worker>::<snapshot>: "/x": not found`
-    let missing = error.strip_prefix("failed to calculate checksum of ref ");
-    match missing.and_then(|rest| rest.split_once(": ")) {
-        Some((_, rest)) if rest.ends_with("not found") => {
-            format!("{rest} in the files that CI will see (only tracked ones are)")
-        }
-        _ => error.to_owned(),
-    }
+    missing_file(error).unwrap_or_else(|| error.to_owned())
+}
+
+/// What is missing, where an error says that a file of the context is:
+/// `failed to calculate checksum of ref <worker>::<snapshot>: "/x": not found`.
+pub(super) fn missing_file(error: &str) -> Option<String> {
+    let (_, rest) = error.split_once("failed to calculate checksum of ref ")?;
+    let (_, rest) = rest.split_once(": ")?;
+    rest.ends_with("not found")
+        .then(|| format!("{rest} in the files that CI will see (only tracked ones are)"))
 }
 
 /// An image reference and its digest.

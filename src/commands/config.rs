@@ -7,15 +7,15 @@ use super::{Context, Ended};
 use crate::cli::ConfigCommand;
 use crate::config::{Loaded, RepositoryConfig, UserConfig, load_user, show};
 use crate::error::Error;
-use crate::snapshot::{Repository, Source};
-use crate::warm::repository_config;
+use crate::snapshot::{Repository, Snapshot, Source};
+use crate::warm::{check_target, repository_config};
 
 pub(super) fn run(context: &Context<'_>, command: ConfigCommand) -> Ended {
     match command {
         ConfigCommand::Check { path } => check(context, &path),
         ConfigCommand::Show { path } => {
             let user = load_user(&context.world.paths)?;
-            let repository = repository(&path)?;
+            let (repository, _) = repository(&path)?;
             context.ui.result(&show(&user, &repository), &())?;
             Ok(ExitCode::SUCCESS)
         }
@@ -28,7 +28,19 @@ fn check(context: &Context<'_>, path: &Path) -> Ended {
         load_user(&context.world.paths).map_err(Error::from);
     let repository = repository(path);
     match (user, repository) {
-        (Ok(user), Ok(repository)) => {
+        (Ok(user), Ok((repository, snapshot))) => {
+            let mut errors = repository
+                .value
+                .targets
+                .iter()
+                .filter_map(|target| check_target(&snapshot, target).err());
+            if let Some(mut last) = errors.next() {
+                for error in errors {
+                    context.ui.error(&last);
+                    last = error;
+                }
+                return Err(last);
+            }
             let shown = |file: &Option<String>, without: &str| {
                 file.clone().unwrap_or_else(|| without.to_owned())
             };
@@ -55,8 +67,8 @@ fn check(context: &Context<'_>, path: &Path) -> Ended {
     }
 }
 
-fn repository(path: &Path) -> Result<Loaded<RepositoryConfig>, Error> {
+fn repository(path: &Path) -> Result<(Loaded<RepositoryConfig>, Snapshot), Error> {
     let repository = Repository::discover(path)?;
     // What is in the work tree is what the user is writing just now.
-    Ok(repository_config(&repository, &Source::Worktree)?.0)
+    repository_config(&repository, &Source::Worktree)
 }

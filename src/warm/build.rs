@@ -133,7 +133,7 @@ impl<'a, 'run> Build<'a, 'run> {
                 if matches!(error, BuildkitError::Export { .. }) {
                     done.outcome = Outcome::NotPushed;
                 }
-                let error = error.clone().into();
+                let error = with_log(&self.job.target.dockerfile, error);
                 done.fail(error)
             }
         }
@@ -402,13 +402,15 @@ impl<'a, 'run> Build<'a, 'run> {
     }
 }
 
-/// The error of a failed step, with where it stands and what it printed last.
+/// An error, with where a failed step stands and what it printed last.
 fn with_log(dockerfile: &str, failed: &BuildkitError) -> Error {
     let mut error = Error::from(failed.clone());
-    if let BuildkitError::Step { log, line, .. } = failed {
-        if let Some(line) = line {
-            error.message = format!("{dockerfile}:{line}: {}", error.message);
-        }
+    if let BuildkitError::Step { line, .. } | BuildkitError::Missing { line, .. } = failed
+        && let Some(line) = line
+    {
+        error.message = format!("{dockerfile}:{line}: {}", error.message);
+    }
+    if let BuildkitError::Step { log, .. } = failed {
         for line in log {
             error.message.push_str("\n| ");
             error.message.push_str(line);

@@ -180,6 +180,13 @@ impl Job {
     }
 }
 
+/// Finds what is wrong with what a target names.
+pub(super) fn check(snapshot: &Snapshot, target: &Target) -> Result<(), Error> {
+    snapshot.context(&target.context)?;
+    let dockerfile = dockerfile(snapshot, &target.dockerfile)?;
+    unnamed_stage(target, &dockerfile).map(drop)
+}
+
 fn source(run: &Run<'_>, snapshot: &Snapshot, view: &View) -> String {
     if let View::Merge { base, .. } = view {
         return format!("HEAD merged with {base}");

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::job::{Job, View};
 use super::{Request, show};
 use crate::builder::memory::{self, Remembered};
-use crate::builder::{Builder, Connector, Identity};
+use crate::builder::{Builder, Choice, Connector, Identity};
 use crate::config::{RepositoryConfig, Target, UserConfig};
 use crate::error::Error;
 use crate::record::Records;
@@ -108,7 +108,11 @@ impl<'a> Run<'a> {
     /// Who builds, from memory where that is recent enough, so that "already warm" needs no connection. A dry run makes
     /// nothing, and may find nobody.
     pub(super) async fn identity(&self) -> Result<Option<Identity>, Error> {
-        let label = self.connector().choice().label();
+        let choice = self.connector().choice();
+        if let Choice::Container { image, .. } = &choice {
+            self.connector().allowed(image)?;
+        }
+        let label = choice.label();
         let remembered =
             memory::recall(&self.records, &label).filter(|_| self.builder.get().is_none());
         let current = |remembered: &Remembered| {

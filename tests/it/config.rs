@@ -41,6 +41,20 @@ fn check_reports_every_problem_of_both_files_with_its_line() {
 }
 
 #[test]
+fn check_looks_for_what_targets_name() {
+    let repo = Repo::new();
+    repo.configure(
+        "",
+        "stage = \"bilder\"\n[target.worker]\ncontext = \"services/workr\"",
+    )
+    .file("Dockerfile", "FROM scratch AS builder\n")
+    .commit();
+    let machine = Machine::new();
+    let check = machine.prewarm(repo.path()).args(["config", "check"]).run();
+    assert_snapshot!(check.failure(), @"");
+}
+
+#[test]
 fn check_of_good_configuration_says_what_it_found() {
     let repo = Repo::new();
     repo.configure("", "cache = \"ghcr.io/acme/app\"")

@@ -8,6 +8,7 @@ mod builder;
 mod config;
 mod crash;
 mod lies;
+mod merge;
 mod parity;
 mod people;
 mod registry;

@@ -83,6 +83,24 @@ fn a_submodule_that_is_copied_is_not_promised_to_hit() {
 }
 
 #[test]
+fn an_input_that_git_does_not_track_is_named_with_its_step() {
+    let scene = Scene::new();
+    let repo = scene.project();
+    let text = dockerfile().replace("RUN sort", "COPY local.txt /app/\nRUN sort");
+    repo.file("Dockerfile", text).commit();
+    repo.file("local.txt", "here, but never added\n");
+    let failed = Machine::new().warm(repo.path()).run();
+    assert_eq!(failed.code(), 1);
+    let said = "Dockerfile:3: \"/local.txt\": not found in the files that CI will see (only tracked ones are)";
+    assert!(failed.stderr.contains(said), "{}", failed.stderr);
+    assert!(
+        failed.stderr.contains("`git add` and commit it"),
+        "{}",
+        failed.stderr
+    );
+}
+
+#[test]
 fn the_default_branch_is_the_remotes() {
     let scene = Scene::new();
     let origin = scene.project();

@@ -138,6 +138,9 @@ fn names_tell_what_is_downloaded_and_looked_up() {
             true,
         ),
         ("[builder 2/3] ADD git@example.com:a.git /a", true),
+        ("[builder 2/3] ADD me@example.com:a.git /a", true),
+        ("[builder 2/3] ADD github.com/a/b /a", true),
+        ("[builder 2/3] ADD --chown=1:1 a@b /a", false),
         ("[builder 2/3] ADD a.tar /a", false),
         ("[builder 2/3] RUN curl https://example.com", false),
     ] {
