@@ -67,7 +67,7 @@ fn main() {
         let answer = records
             .inputs(&last)
             .and_then(|_| records.warm_key(Some("cache"), &last))
-            .and_then(|_| records.last("/work/tree", "builder", "linux/amd64"));
+            .and_then(|_| records.last("/home/me/project", "builder", "linux/amd64"));
         assert!(matches!(black_box(answer), Ok(Some(_))));
     });
     criterion.final_summary();
@@ -164,7 +164,7 @@ fn make_history(path: &Path) -> Records {
     let (records, _) = Records::open(path, 0).expect("the directory is writable");
     for number in 0..WARMS {
         let warm = NewWarm {
-            repository: "/work/tree".to_owned(),
+            repository: "/home/me/project".to_owned(),
             target: "builder".to_owned(),
             platform: "linux/amd64".to_owned(),
             commit: Some("0".repeat(40)),

@@ -140,10 +140,7 @@ impl Connector<'_> {
                 .container(&image, refresh, progress)
                 .await
             {
-                // One that does not exist is a mistake, which another BuildKit would hide.
-                Err(EngineError::Image { reference, reason })
-                    if may_fall_back && !reason.contains("not found") =>
-                {
+                Err(EngineError::Image { reference, reason }) if may_fall_back => {
                     let mut builder = self.engine().await?;
                     builder.notes.push(format!(
                         "the image {reference} cannot be had ({reason}), so the Engine's own BuildKit builds instead"

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tonic::Code;
 
+use super::progress::NOT_SEEN;
 use crate::error::{Kind, Remedy};
 
 /// A failure of a solve, or of reaching BuildKit at all.
@@ -141,8 +142,10 @@ impl Remedy for BuildkitError {
                  and allow it in [consent] of your own configuration"
                     .to_owned()
             }
-            Self::Missing { .. } => "if the file is here, `git add` and commit it; CI would fail on the same step".to_owned(),
-            Self::Step { .. } => "CI would fail on the same step".to_owned(),
+            Self::Missing { reason, .. } | Self::Step { reason, .. } if reason.ends_with(NOT_SEEN) => {
+                "if the file is here, `git add` and commit it; CI would fail on the same step".to_owned()
+            }
+            Self::Missing { .. } | Self::Step { .. } => "CI would fail on the same step".to_owned(),
             Self::Dockerfile { .. } | Self::Context { .. } | Self::Cancelled | Self::Other { .. } => {
                 return None;
             }

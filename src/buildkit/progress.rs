@@ -135,13 +135,16 @@ fn readable(error: &str) -> String {
     missing_file(error).unwrap_or_else(|| error.to_owned())
 }
 
+/// Ends what is said of a file that is missing.
+pub(super) const NOT_SEEN: &str = " in the files that CI will see (only tracked ones are)";
+
 /// What is missing, where an error says that a file of the context is:
 /// `failed to calculate checksum of ref <worker>::<snapshot>: "/x": not found`.
 pub(super) fn missing_file(error: &str) -> Option<String> {
     let (_, rest) = error.split_once("failed to calculate checksum of ref ")?;
     let (_, rest) = rest.split_once(": ")?;
     rest.ends_with("not found")
-        .then(|| format!("{rest} in the files that CI will see (only tracked ones are)"))
+        .then(|| format!("{rest}{NOT_SEEN}"))
 }
 
 /// An image reference and its digest.

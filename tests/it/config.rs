@@ -51,7 +51,12 @@ fn check_looks_for_what_targets_name() {
     .commit();
     let machine = Machine::new();
     let check = machine.prewarm(repo.path()).args(["config", "check"]).run();
-    assert_snapshot!(check.failure(), @"");
+    assert_snapshot!(check.failure(), @"
+    exit 2
+    error: target builder: Dockerfile has no stage called bilder
+    hint: its stages are: builder
+    error: target worker: services/workr: no such file or directory in the snapshot (files that git does not track are not part of it)
+    ");
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn an_input_that_git_does_not_track_is_named_with_its_step() {
     repo.file("local.txt", "here, but never added\n");
     let failed = Machine::new().warm(repo.path()).run();
     assert_eq!(failed.code(), 1);
-    let said = "Dockerfile:3: \"/local.txt\": not found in the files that CI will see (only tracked ones are)";
+    let said = "Dockerfile:3: step [builder 3/4] COPY local.txt /app/ failed: \"/local.txt\": not found in the files that CI will see (only tracked ones are)";
     assert!(failed.stderr.contains(said), "{}", failed.stderr);
     assert!(
         failed.stderr.contains("`git add` and commit it"),
