@@ -26,7 +26,7 @@ pub use origin::{Loaded, Origin};
 pub use problem::{ConfigErrors, Problem};
 pub use repository::{REPOSITORY_FILE, parse_repository, parse_repository_bytes};
 pub use show::{Setting, repository_settings, show, user_settings};
-pub use user::{load_user, parse_user};
+pub use user::{LONGEST_QUIET, load_user, parse_user};
 
 /// The image that `docker/setup-buildx-action` starts when its workflow names none.
 const BUILDKIT: &str = "moby/buildkit:buildx-stable-1";
@@ -40,6 +40,10 @@ pub struct UserConfig {
     pub warm: WarmSettings,
     /// What a repository's file may ask for.
     pub consent: Consent,
+    /// How the daemon behaves.
+    pub daemon: DaemonSettings,
+    /// What git hooks do.
+    pub hooks: HookSettings,
     /// Per registry host (`host` or `host:port`).
     pub registries: BTreeMap<String, RegistrySettings>,
 }
@@ -114,6 +118,47 @@ pub struct Consent {
     pub ssh: Vec<String>,
     /// Repositories of images that `ci.buildkit` may name besides `moby/buildkit`: the container runs privileged.
     pub buildkit_images: Vec<String>,
+    /// Repositories of images that `# syntax=` may name besides `docker/dockerfile`: a frontend decides what is executed.
+    pub frontends: Vec<String>,
+}
+
+/// How the daemon behaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DaemonSettings {
+    /// Builds side by side.
+    pub parallel: usize,
+    /// Whether what is saved but not committed is warmed, too.
+    pub worktree: bool,
+    /// How long nothing may change before a change counts as complete.
+    pub quiet: Duration,
+    /// How often base images are looked at when nothing changes.
+    pub recheck: Duration,
+    /// How long builds may go on after the daemon was asked to stop.
+    pub grace: Duration,
+    /// Whether the desktop is told of failures.
+    pub notify: bool,
+}
+
+/// What git hooks do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookSettings {
+    /// What `git push` does about a cache that is not there yet.
+    pub pre_push: PrePush,
+    /// How long `git push` waits at most.
+    pub wait: Duration,
+    /// Whether hooks warm by themselves while no daemon runs.
+    pub standalone: bool,
+}
+
+/// What `git push` does about a cache that is not there yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrePush {
+    /// Nothing.
+    Off,
+    /// It says so, and goes on.
+    Notify,
+    /// It waits for the cache, with progress, and goes on at the latest after [`HookSettings::wait`].
+    Wait,
 }
 
 /// One registry host.
@@ -265,6 +310,29 @@ impl Default for WarmSettings {
             timeout: Duration::from_secs(60 * 60),
             base_check: Duration::from_secs(15 * 60),
             retries: 4,
+        }
+    }
+}
+
+impl Default for DaemonSettings {
+    fn default() -> Self {
+        Self {
+            parallel: 1,
+            worktree: true,
+            quiet: Duration::from_millis(300),
+            recheck: Duration::from_secs(60 * 60),
+            grace: Duration::from_secs(20),
+            notify: false,
+        }
+    }
+}
+
+impl Default for HookSettings {
+    fn default() -> Self {
+        Self {
+            pre_push: PrePush::Off,
+            wait: Duration::from_secs(2 * 60),
+            standalone: false,
         }
     }
 }

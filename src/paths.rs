@@ -102,6 +102,42 @@ impl Paths {
         self.state_dir.join("prewarm.db")
     }
 
+    /// What the user has allowed, per repository.
+    #[must_use]
+    pub fn consent(&self) -> PathBuf {
+        self.state_dir.join("consent.json")
+    }
+
+    /// Where hooks leave word.
+    #[must_use]
+    pub fn spool(&self) -> PathBuf {
+        self.state_dir.join("spool")
+    }
+
+    /// Locked by the daemon as long as it lives.
+    #[must_use]
+    pub fn daemon_lock(&self) -> PathBuf {
+        self.state_dir.join("daemon.lock")
+    }
+
+    /// Where the daemon says how it is reached.
+    #[must_use]
+    pub fn discovery(&self) -> PathBuf {
+        self.state_dir.join("daemon.json")
+    }
+
+    /// One file per build that runs, locked by whoever does it.
+    #[must_use]
+    pub fn builds(&self) -> PathBuf {
+        self.state_dir.join("builds")
+    }
+
+    /// Log files of a daemon that runs outside of a service manager.
+    #[must_use]
+    pub fn logs(&self) -> PathBuf {
+        self.state_dir.join("logs")
+    }
+
     /// A path as people read it: with `~` for the home directory.
     #[must_use]
     pub fn shown(&self, path: &Path) -> String {

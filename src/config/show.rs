@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use super::origin::{Loaded, Origin};
 use super::quote::{bare_or_quoted, quoted};
 use super::units::{format_duration, format_size};
-use super::{CiBuildkit, CiContext, Compression, Endpoint, RepositoryConfig, Secret, UserConfig};
+use super::{
+    CiBuildkit, CiContext, Compression, Endpoint, PrePush, RepositoryConfig, Secret, UserConfig,
+};
 
 /// Comments are aligned up to this column, in characters; longer lines have theirs right behind.
 const COLUMN: usize = 56;
@@ -102,6 +104,22 @@ pub fn user_settings(loaded: &Loaded<UserConfig>) -> Vec<Setting> {
     table.set("secrets", secrets(&config.consent.secrets));
     table.set("ssh", strings(&config.consent.ssh));
     table.set("buildkit_images", strings(&config.consent.buildkit_images));
+    table.set("frontends", strings(&config.consent.frontends));
+
+    let mut table = Table::new(loaded, "daemon", &mut settings);
+    let daemon = &config.daemon;
+    table.set("parallel", daemon.parallel.to_string());
+    table.set("worktree", daemon.worktree.to_string());
+    table.set("quiet", quoted(&format_duration(daemon.quiet)));
+    table.set("recheck", quoted(&format_duration(daemon.recheck)));
+    table.set("grace", quoted(&format_duration(daemon.grace)));
+    table.set("notify", daemon.notify.to_string());
+
+    let mut table = Table::new(loaded, "hooks", &mut settings);
+    let hooks = &config.hooks;
+    table.set("pre_push", quoted(pre_push(hooks.pre_push)));
+    table.set("wait", quoted(&format_duration(hooks.wait)));
+    table.set("standalone", hooks.standalone.to_string());
 
     for (host, registry) in &config.registries {
         let mut table = Table::new(
@@ -241,6 +259,14 @@ fn secrets(secrets: &[Secret]) -> String {
             quoted(&place)
         )
     }))
+}
+
+fn pre_push(setting: PrePush) -> &'static str {
+    match setting {
+        PrePush::Off => "off",
+        PrePush::Notify => "notify",
+        PrePush::Wait => "wait",
+    }
 }
 
 #[cfg(test)]

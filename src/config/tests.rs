@@ -113,7 +113,14 @@ fn what_the_example_comments_out_is_right_too() {
 #[test]
 fn the_example_has_every_key_of_the_users_file() {
     let all = uncommented(parts().0);
-    for header in ["[builder]", "[builder.tls]", "[warm]", "[consent]"] {
+    for header in [
+        "[builder]",
+        "[builder.tls]",
+        "[warm]",
+        "[consent]",
+        "[daemon]",
+        "[hooks]",
+    ] {
         let errors =
             parse_user(&format!("{header}\nzzzzzzzzzz = 1"), &paths()).expect_err("an unknown key");
         for key in known(&errors).iter().filter(|key| *key != "tls") {

@@ -11,7 +11,8 @@ use super::repository::secrets;
 use super::section::{self, Section};
 use super::units::parse_duration;
 use super::{
-    Builder, BuilderTls, Consent, Endpoint, RegistrySettings, UserConfig, WarmSettings, values,
+    Builder, BuilderTls, Consent, DaemonSettings, Endpoint, HookSettings, PrePush,
+    RegistrySettings, UserConfig, WarmSettings, values,
 };
 use crate::paths::Paths;
 
@@ -24,6 +25,12 @@ const CONTAINER_ONLY: [&str; 6] = [
     "certificates",
     "refresh",
 ];
+
+/// The shortest time between two looks at registries when nothing changes.
+const GENTLE: Duration = Duration::from_secs(60);
+
+/// The longest time that a change is waited for to become complete.
+pub const LONGEST_QUIET: Duration = Duration::from_secs(2);
 
 /// Reads the user's file; without one everything has its default.
 ///
@@ -61,7 +68,12 @@ pub fn parse_user(text: &str, paths: &Paths) -> Result<Loaded<UserConfig>, Confi
             buildkit_images: section
                 .list("buildkit_images", "ghcr.io/acme/buildkit", values::cache)
                 .unwrap_or_default(),
+            frontends: section
+                .list("frontends", "ghcr.io/acme/frontend", values::cache)
+                .unwrap_or_default(),
         }),
+        daemon: root.table("daemon", daemon),
+        hooks: root.table("hooks", hooks),
         registries: root.table("registry", |section| {
             let hosts = section.names();
             hosts
@@ -179,6 +191,59 @@ fn warm(section: &mut Section<'_, '_>) -> WarmSettings {
         retries: section
             .integer("retries", 0..=20)
             .unwrap_or(default.retries),
+    }
+}
+
+fn daemon(section: &mut Section<'_, '_>) -> DaemonSettings {
+    let default = DaemonSettings::default();
+    let recheck = |text: &str| match parse_duration(text)? {
+        duration if duration < GENTLE => {
+            Err("registries are not asked more than once a minute".to_owned())
+        }
+        duration => Ok(duration),
+    };
+    DaemonSettings {
+        parallel: section
+            .integer("parallel", 1..=64)
+            .map_or(default.parallel, |number| number as usize),
+        worktree: section.boolean("worktree").unwrap_or(default.worktree),
+        quiet: section
+            .parsed("quiet", "300ms", quiet)
+            .unwrap_or(default.quiet),
+        recheck: section
+            .parsed("recheck", "1h", recheck)
+            .unwrap_or(default.recheck),
+        grace: section
+            .parsed("grace", "20s", parse_duration)
+            .unwrap_or(default.grace),
+        notify: section.boolean("notify").unwrap_or(default.notify),
+    }
+}
+
+/// Longer than the most that a change is ever waited for to become complete would have no effect.
+fn quiet(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        duration if duration > LONGEST_QUIET => Err("longer than 2s has no effect".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+fn hooks(section: &mut Section<'_, '_>) -> HookSettings {
+    let default = HookSettings::default();
+    let pre_push = |text: &str| match text {
+        "off" => Ok(PrePush::Off),
+        "notify" => Ok(PrePush::Notify),
+        "wait" => Ok(PrePush::Wait),
+        _ => Err(format!("\"{text}\" is none of off, notify, wait")),
+    };
+    HookSettings {
+        pre_push: section
+            .parsed("pre_push", "off", pre_push)
+            .unwrap_or(default.pre_push),
+        wait: section
+            .parsed("wait", "2m", parse_duration)
+            .unwrap_or(default.wait),
+        standalone: section.boolean("standalone").unwrap_or(default.standalone),
     }
 }
 

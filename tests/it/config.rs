@@ -125,6 +125,20 @@ fn show_merges_both_files_and_says_where_each_value_is_from() {
     secrets = []                                             # default
     ssh = []                                                 # default
     buildkit_images = []                                     # default
+    frontends = []                                           # default
+
+    [daemon]
+    parallel = 1                                             # default
+    worktree = true                                          # default
+    quiet = "[TIME]"                                          # default
+    recheck = "1h"                                           # default
+    grace = "[TIME]"                                            # default
+    notify = false                                           # default
+
+    [hooks]
+    pre_push = "off"                                         # default
+    wait = "2m"                                              # default
+    standalone = false                                       # default
     "#);
 }
 

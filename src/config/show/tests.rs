@@ -69,6 +69,20 @@ fn every_line_says_where_it_comes_from() {
     secrets = []                                             # default
     ssh = []                                                 # default
     buildkit_images = []                                     # default
+    frontends = []                                           # default
+
+    [daemon]
+    parallel = 1                                             # default
+    worktree = true                                          # default
+    quiet = "300ms"                                          # default
+    recheck = "1h"                                           # default
+    grace = "20s"                                            # default
+    notify = false                                           # default
+
+    [hooks]
+    pre_push = "off"                                         # default
+    wait = "2m"                                              # default
+    standalone = false                                       # default
 
     [registry."127.0.0.1:5000"]
     insecure = true                                          # ~/.config/prewarm/config.toml:8

@@ -74,7 +74,7 @@ insecure = "yes"
         | insecure = "yes"
     ~/.config/prewarm/config.toml:19:2: unknown key `prune`
         | [prune]
-        = known here: builder, warm, consent, registry
+        = known here: builder, warm, consent, daemon, hooks, registry
     "#);
 }
 
@@ -190,7 +190,8 @@ fn values_become_types() {
                 source: SecretSource::Env("PIP_CONF".to_owned()),
             }],
             buildkit_images: vec!["ghcr.io/acme/buildkit".to_owned()],
-            ssh: vec!["default".to_owned()]
+            ssh: vec!["default".to_owned()],
+            frontends: vec![],
         }
     );
     assert_eq!(
