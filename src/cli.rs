@@ -31,6 +31,8 @@ pub enum Command {
     History(HistoryArgs),
     /// Check or show the configuration
     Config(ConfigArgs),
+    /// Let git leave word of commits, checkouts and pushes
+    Hooks(HooksArgs),
 }
 
 /// Arguments of `warm`.
@@ -131,6 +133,40 @@ pub enum ConfigCommand {
         /// The repository, or any directory in it
         #[arg(default_value = ".")]
         path: PathBuf,
+    },
+}
+
+/// Arguments of `hooks`.
+#[derive(Debug, Args)]
+pub struct HooksArgs {
+    /// What to do with them
+    #[command(subcommand)]
+    pub command: HooksCommand,
+}
+
+/// What to do with git's hooks.
+#[derive(Debug, Subcommand)]
+pub enum HooksCommand {
+    /// Install them beside the hooks that are there, or bring them up to date
+    Install {
+        /// The repository, or any directory in it
+        #[arg(default_value = ".")]
+        path: PathBuf,
+    },
+    /// Remove them, and leave everything as it was before
+    Uninstall {
+        /// The repository, or any directory in it
+        #[arg(default_value = ".")]
+        path: PathBuf,
+    },
+    /// Show whether they are there and git runs them; exit code 1 unless all are in force
+    Status {
+        /// The repository, or any directory in it
+        #[arg(default_value = ".")]
+        path: PathBuf,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{BuilderCommand, Cli, Command};
+use crate::cli::{BuilderCommand, Cli, Command, HooksCommand};
 use crate::error::{Error, Kind};
 use crate::ui::{Look, Surroundings, Ui};
 use crate::world::World;
@@ -14,6 +14,7 @@ use crate::world::World;
 mod builder;
 mod config;
 mod history;
+mod hooks;
 mod signals;
 mod warm;
 
@@ -76,6 +77,7 @@ fn run(command: Command, ui: &Ui, stop: &CancellationToken) -> Ended {
         Command::Builder(arguments) => runtime.block_on(builder::run(&context, arguments.command)),
         Command::History(arguments) => history::run(&context, &arguments),
         Command::Config(arguments) => config::run(&context, arguments.command),
+        Command::Hooks(arguments) => hooks::run(&context, &arguments.command),
     };
     // A blocking read that nobody waits for any more must not keep the process.
     runtime.shutdown_background();
@@ -88,6 +90,9 @@ fn look(command: &Command) -> Look {
         Command::History(arguments) => arguments.json,
         Command::Builder(arguments) => {
             matches!(arguments.command, BuilderCommand::Status { json: true })
+        }
+        Command::Hooks(arguments) => {
+            matches!(arguments.command, HooksCommand::Status { json: true, .. })
         }
         Command::Config(_) => false,
     };

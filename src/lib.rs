@@ -11,6 +11,7 @@
 //!        ├─ buildkit    the solve, and the session that serves files to it
 //!        ├─ publish     tags, and whether what they name is complete; registry: the OCI API
 //!        └─ record      the history
+//! hooks                what git runs to leave word, and the word
 //! config, paths, world, error, ui      the ground that all stand on
 //! ```
 //!
@@ -24,6 +25,7 @@ pub mod commands;
 pub mod config;
 pub mod engine;
 pub mod error;
+pub mod hooks;
 pub mod paths;
 pub mod plan;
 pub mod publish;

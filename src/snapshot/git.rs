@@ -50,10 +50,7 @@ impl Git {
 
     /// A `git` that writes nothing to the repository and asks nobody for anything.
     fn command(&self, alternates: &[PathBuf]) -> Command {
-        let mut command = Command::new(&self.program);
-        for name in LOCAL_ENVIRONMENT {
-            command.env_remove(name);
-        }
+        let mut command = scrubbed(&self.program);
         command
             .current_dir(&self.work_tree)
             .env("GIT_DIR", &self.directory)
@@ -62,7 +59,6 @@ impl Git {
             .env("GIT_OPTIONAL_LOCKS", "0")
             .env("GIT_NO_LAZY_FETCH", "1")
             .env("GIT_NO_REPLACE_OBJECTS", "1")
-            .env("GIT_TERMINAL_PROMPT", "0")
             .args(["-c", "core.fsmonitor=", "-c", "core.hooksPath=/dev/null"]);
         command
     }
@@ -151,8 +147,18 @@ impl Git {
     }
 }
 
+/// A `git` that takes no repository from the environment.
+pub(super) fn scrubbed(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    for name in LOCAL_ENVIRONMENT {
+        command.env_remove(name);
+    }
+    command.env("GIT_TERMINAL_PROMPT", "0");
+    command
+}
+
 /// What a command wrote, if it succeeded.
-fn output(name: &'static str, mut command: Command) -> Result<Vec<u8>, SnapshotError> {
+pub(super) fn output(name: &'static str, mut command: Command) -> Result<Vec<u8>, SnapshotError> {
     let output = command
         .stdin(Stdio::null())
         .output()

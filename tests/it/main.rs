@@ -7,6 +7,7 @@ mod bad_input;
 mod builder;
 mod config;
 mod crash;
+mod hooks;
 mod lies;
 mod merge;
 mod parity;

@@ -3,6 +3,7 @@
 pub(crate) mod ci;
 pub(crate) mod engines;
 mod git_server;
+pub(crate) mod hooks;
 mod http;
 pub(crate) mod old_engine;
 pub(crate) mod prewarm;

@@ -24,6 +24,7 @@ const LIMIT: &str = "120";
 pub(crate) struct Machine {
     home: Arc<TempDir>,
     engine: String,
+    search_path: String,
 }
 
 impl Machine {
@@ -34,10 +35,21 @@ impl Machine {
 
     /// A machine with another Engine.
     pub(crate) fn with_engine(engine: &str) -> Self {
+        Self::place(engine, search_path())
+    }
+
+    /// A machine without any Engine: such a test needs none.
+    pub(crate) fn without_engine() -> Self {
+        let search_path = std::env::var("PATH").unwrap_or_default();
+        Self::place("unix:///nonexistent/docker.sock", search_path)
+    }
+
+    fn place(engine: &str, search_path: String) -> Self {
         let home = tempfile::tempdir().expect("a temporary directory can be made");
         Self {
             home: Arc::new(home),
             engine: engine.to_owned(),
+            search_path,
         }
     }
 
@@ -76,7 +88,7 @@ impl Machine {
     pub(crate) fn prewarm(&self, directory: &Path) -> Prewarm {
         let program = Path::new(env!("CARGO_BIN_EXE_prewarm"));
         let environment = [
-            ("PATH", search_path()),
+            ("PATH", self.search_path.clone()),
             ("HOME", self.home().display().to_string()),
             ("PREWARM_STATE_DIR", self.state().display().to_string()),
             ("DOCKER_HOST", self.engine.clone()),
