@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Makes the next CI image build a cache hit.
 ///
@@ -18,13 +18,26 @@ pub struct Cli {
 
 /// The end of the help: what the exit codes mean.
 const EXIT_CODES: &str = "Exit codes: 0 done · 1 the work failed · 2 usage or configuration · 3 environment (engine, \
-registry, disk) · 4 warm locally but not pushed · 70 a bug of ours · 128+n ended by signal n";
+registry, disk) · 4 warm locally but not pushed · 5 needs approval · 70 a bug of ours · 128+n ended by signal n";
 
 /// A subcommand.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Build the targets' stages and push their cache, so that CI's next build hits it
     Warm(WarmArgs),
+    /// Let the daemon and hooks build what you write in a repository, and what waits for approval there
+    Allow(AllowArgs),
+    /// Take that back
+    Deny(DenyArgs),
+    /// List the repositories that are allowed
+    Repos {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// What the daemon runs: warms a repository as far as that is allowed
+    #[command(hide = true)]
+    Job(JobArgs),
     /// Look after the BuildKit container that prewarm owns
     Builder(BuilderArgs),
     /// Show what was warmed, newest first
@@ -69,6 +82,45 @@ pub struct WarmArgs {
     /// Events as JSON lines on stderr, the result as JSON on stdout
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `allow`.
+#[derive(Debug, Args)]
+pub struct AllowArgs {
+    /// The repository, or any directory in it
+    #[arg(default_value = ".")]
+    pub path: PathBuf,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Arguments of `deny`.
+#[derive(Debug, Args)]
+pub struct DenyArgs {
+    /// The repository, or any directory in it; one that is gone by the path that `prewarm repos` shows
+    #[arg(default_value = ".")]
+    pub path: PathBuf,
+}
+
+/// Arguments of `job`.
+#[derive(Debug, Args)]
+pub struct JobArgs {
+    /// The repository's work tree
+    #[arg(default_value = ".")]
+    pub path: PathBuf,
+    /// Which tree
+    #[arg(long)]
+    pub source: JobSource,
+}
+
+/// The tree of a job.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum JobSource {
+    /// HEAD's commit.
+    Head,
+    /// The work tree's tracked files.
+    Worktree,
 }
 
 /// Arguments of `builder`.

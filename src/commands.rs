@@ -11,10 +11,14 @@ use crate::error::{Error, Kind};
 use crate::ui::{Look, Surroundings, Ui};
 use crate::world::World;
 
+mod allow;
 mod builder;
 mod config;
+mod deny;
 mod history;
 mod hooks;
+mod job;
+mod repos;
 mod signals;
 mod warm;
 
@@ -74,6 +78,10 @@ fn run(command: Command, ui: &Ui, stop: &CancellationToken) -> Ended {
         })?;
     let ended = match command {
         Command::Warm(arguments) => runtime.block_on(warm::run(&context, arguments)),
+        Command::Allow(arguments) => runtime.block_on(allow::run(&context, &arguments)),
+        Command::Deny(arguments) => deny::run(&context, &arguments),
+        Command::Repos { .. } => repos::run(&context),
+        Command::Job(arguments) => runtime.block_on(job::run(&context, arguments)),
         Command::Builder(arguments) => runtime.block_on(builder::run(&context, arguments.command)),
         Command::History(arguments) => history::run(&context, &arguments),
         Command::Config(arguments) => config::run(&context, arguments.command),
@@ -94,7 +102,9 @@ fn look(command: &Command) -> Look {
         Command::Hooks(arguments) => {
             matches!(arguments.command, HooksCommand::Status { json: true, .. })
         }
-        Command::Config(_) => false,
+        Command::Repos { json } => *json,
+        Command::Job(_) => true,
+        Command::Allow(_) | Command::Deny(_) | Command::Config(_) => false,
     };
     let (no_color, term) = (std::env::var("NO_COLOR").ok(), std::env::var("TERM").ok());
     Look::choose(&Surroundings {

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use consent::{Refused, refused, refused_image};
+pub use consent::{Refused, refused, refused_frontend, refused_image};
 pub use origin::{Loaded, Origin};
 pub use problem::{ConfigErrors, Problem};
 pub use repository::{REPOSITORY_FILE, parse_repository, parse_repository_bytes};

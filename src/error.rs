@@ -16,6 +16,10 @@ pub enum Kind {
     Environment,
     /// Built here, but the registry did not take it. Exit code 4.
     NotPushed,
+    /// It would run what the user has not approved. Exit code 5.
+    NeedsApproval,
+    /// The repository changed while it was looked at: the same again in a moment may succeed. Exit code 75.
+    Unsettled,
     /// Our own fault. Exit code 70.
     Internal,
     /// Ended by a signal. Exit code 128 + its number.
@@ -31,6 +35,8 @@ impl Kind {
             Self::Usage => 2,
             Self::Environment => 3,
             Self::NotPushed => 4,
+            Self::NeedsApproval => 5,
+            Self::Unsettled => 75,
             Self::Internal => 70,
             Self::Signal(number) => 128 + number,
         }

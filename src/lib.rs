@@ -6,6 +6,7 @@
 //! cli, commands      what a person types
 //!   └─ warm          one job per target, platform and tree
 //!        ├─ snapshot    the tree that CI will see, out of git objects
+//!        ├─ consent     what may run though nobody asked for it
 //!        ├─ plan        the key, and whether there is anything to do (pure)
 //!        ├─ builder     which BuildKit; engine: the Docker Engine and our container in it
 //!        ├─ buildkit    the solve, and the session that serves files to it
@@ -23,6 +24,7 @@ pub mod buildkit;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod consent;
 pub mod engine;
 pub mod error;
 pub mod hooks;

@@ -2,9 +2,11 @@
 //!
 //! Everything here is a synchronous function of values. Nothing reads a clock, the network or a disk.
 
+pub mod execution;
 pub mod inputs;
 pub mod key;
 pub mod recipe;
+pub mod warrant;
 
 use inputs::Inputs;
 use key::Key;

@@ -13,6 +13,8 @@ mod blob;
 mod cat_file;
 mod content;
 mod conversion;
+mod diff;
+mod drivers;
 mod edits;
 mod eol;
 mod error;
@@ -24,6 +26,7 @@ mod hooks;
 mod id;
 mod ident;
 mod lfs;
+mod lineage;
 mod loose;
 mod node;
 mod pattern;
@@ -42,10 +45,12 @@ use std::sync::Arc;
 
 pub use content::Reader;
 pub use conversion::{Content, Conversion};
+pub use diff::unified;
 pub use error::SnapshotError;
 pub use filter::Filter;
 pub use hooks::{GitHooks, GitVersion, ValueOrigin};
 pub use id::{InvalidObjectId, ObjectId};
+pub use lineage::Moment;
 pub use reach::Reach;
 pub use repository::Repository;
 pub use tree::{Entry, EntryKind, Tree};
@@ -111,6 +116,23 @@ impl Snapshot {
     #[must_use]
     pub fn tree_id(&self) -> ObjectId {
         self.tree
+    }
+
+    /// The same tree as another checkout would have it.
+    ///
+    /// # Errors
+    ///
+    /// A submodule that is to be filled is not on this machine.
+    pub fn checked_out(&self, umask: u32, checkout: Checkout) -> Result<Self, SnapshotError> {
+        let (served, submodules) =
+            submodule::check_out(&self.store, self.tree, checkout.submodules)?;
+        Ok(Self {
+            served,
+            submodules,
+            umask,
+            lfs: checkout.lfs,
+            ..self.clone()
+        })
     }
 
     /// The commit, where the snapshot is one.

@@ -221,6 +221,11 @@ impl Ui {
         }
     }
 
+    /// Asks, on standard error and without an end of line, what is then read from standard input.
+    pub fn ask(&self, question: &str) {
+        aside(&mut (Box::new(io::stderr()) as Writer), question);
+    }
+
     fn paint(&self) -> Paint {
         Paint {
             color: self.look.color_results,

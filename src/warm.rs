@@ -1,13 +1,12 @@
 //! The main job: take the tree that CI will see, build the targets' stages from it, put their cache into the registry
 //! under the tags that CI reads, and remember what was done.
 //!
-//! A job's way: `job` reads the tree, `evaluate` computes the key and decides, `confirm` asks the registry,
-//! `build` solves and exports, `cut` helps to save what it can of a failed build. Every job ends as a
-//! [`TargetSummary`]; one that fails never takes the others with it.
+//! A job's way: `job` reads the tree, `gate` lets it pass where nobody asked for it, `evaluate` computes the key and
+//! decides, `confirm` asks the registry, `build` solves and exports, `cut` helps to save what it can of a failed build.
+//! Every job ends as a [`TargetSummary`]; one that fails never takes the others with it.
 
 use std::collections::BTreeSet;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -15,39 +14,45 @@ use futures_util::stream;
 use tokio_util::sync::CancellationToken;
 
 use crate::buildkit::BuildkitError;
-use crate::config::detect::DOCKERFILE;
-use crate::config::{self, Loaded, REPOSITORY_FILE, RepositoryConfig, UserConfig};
+use crate::config::{self, RepositoryConfig, UserConfig};
+use crate::consent::Store;
 use crate::error::{Error, Kind};
 use crate::snapshot::{Checkout, Repository, Snapshot, SnapshotError, Source};
 use crate::ui::{Event, Summary, TargetSummary, Ui};
 use crate::world::World;
 
 mod build;
+mod configured;
 mod confirm;
 mod cut;
 mod destination;
 mod done;
 mod evaluate;
+pub mod gate;
 mod imports;
 mod job;
 mod outcome;
 mod push;
+pub mod review;
 mod run;
 pub mod show;
+pub mod terms;
 mod verdict;
+mod witness;
 
+pub use configured::{careful_config, configured, repository_config};
+
+use gate::Gate;
 use job::{Job, View};
 use outcome::Ended;
 use run::{Origin, Run};
-
-/// At most so many bytes of a configuration are read; it may have 64 KiB.
-const CONFIG_LIMIT: u64 = 1 << 20;
 
 /// How long jobs may take to stop by themselves after the user asked for it.
 const STOP_TIME: Duration = Duration::from_millis(1500);
 
 /// What to warm.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a wish of its own")]
 pub struct Request {
     /// The repository, or any directory in it.
     pub path: PathBuf,
@@ -61,6 +66,9 @@ pub struct Request {
     pub dry_run: bool,
     /// Push to the registry.
     pub push: bool,
+    /// Somebody asked for it just now. Otherwise nothing is built but what [`gate`] lets through, and no tag is moved for
+    /// what is not committed.
+    pub attended: bool,
 }
 
 /// What came of it.
@@ -78,60 +86,19 @@ impl Report {
     pub fn kind(&self) -> Option<Kind> {
         let gravity = |kind: &Kind| match kind {
             Kind::NotPushed => 0,
-            Kind::Environment => 1,
-            Kind::Work => 2,
-            Kind::Usage => 3,
-            Kind::Internal => 4,
-            Kind::Signal(_) => 5,
+            Kind::NeedsApproval => 1,
+            Kind::Unsettled => 2,
+            Kind::Environment => 3,
+            Kind::Work => 4,
+            Kind::Usage => 5,
+            Kind::Internal => 6,
+            Kind::Signal(_) => 7,
         };
         self.errors
             .iter()
             .map(|error| error.kind)
             .max_by_key(gravity)
     }
-}
-
-/// Reads the configuration of a repository, and detects the target where it names none.
-///
-/// # Errors
-/// What is wrong with the file, or that nothing could be detected.
-pub fn repository_config(
-    repository: &Repository,
-    source: &Source,
-) -> Result<(Loaded<RepositoryConfig>, Snapshot), Error> {
-    // The file as it is in the work tree, committed or not: it says what the user wants now.
-    let path = repository.work_dir().join(REPOSITORY_FILE);
-    let mut loaded = match read_regular(&path) {
-        Ok(Some(bytes)) => config::parse_repository_bytes(&bytes, REPOSITORY_FILE)?,
-        Ok(None) => Loaded::default(),
-        Err(error) => {
-            let message = format!("{} cannot be read: {error}", path.display());
-            return Err(Error::new(Kind::Usage, message));
-        }
-    };
-    if let Some(branch) = repository.default_branch() {
-        config::detect::detect_default_branch(&mut loaded, branch);
-    }
-    let ci = &loaded.value.ci;
-    let snapshot = repository.snapshot(
-        source,
-        ci.umask,
-        Checkout {
-            lfs: ci.lfs,
-            submodules: ci.submodules,
-        },
-    )?;
-    if loaded.value.targets.is_empty() {
-        let file = snapshot.file(DOCKERFILE).map_err(|error| match error {
-            SnapshotError::Missing { .. } => Error::from(error).hint(format!(
-                "commit a {DOCKERFILE}, or say in {REPOSITORY_FILE} where it is: `version = 1`, then `[target.builder]` \
-                 with `dockerfile = \"…\"`"
-            )),
-            error => error.into(),
-        })?;
-        config::detect::detect(&mut loaded, &String::from_utf8_lossy(&file.bytes))?;
-    }
-    Ok((loaded, snapshot))
 }
 
 /// Makes sure that a snapshot has what a target names: the context, the Dockerfile, the stage.
@@ -148,24 +115,6 @@ pub fn check_target(snapshot: &Snapshot, target: &config::Target) -> Result<(), 
     })
 }
 
-/// Reads a file of the repository's, and nothing else: no link to a place outside, no pipe that never ends. A longer file
-/// than any configuration is cut; its length is then reported by whoever parses it.
-fn read_regular(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
-    match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-        Ok(metadata) if !metadata.is_file() => {
-            return Err(std::io::Error::other("it is not a regular file"));
-        }
-        Ok(_) => {}
-    }
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?
-        .take(CONFIG_LIMIT)
-        .read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
-}
-
 /// Warms.
 ///
 /// # Errors
@@ -177,12 +126,24 @@ pub async fn warm(
     request: Request,
     stop: &CancellationToken,
 ) -> Result<Report, Error> {
-    let (repository, loaded, snapshot) = {
-        let (path, source) = (request.path.clone(), request.source.clone());
+    let (repository, loaded, snapshot, gate) = {
+        let (path, source, attended) = (
+            request.path.clone(),
+            request.source.clone(),
+            request.attended,
+        );
+        let store = Store::at(world.paths.consent());
         let taken = tokio::task::spawn_blocking(move || {
             let repository = Repository::discover(&path)?;
-            let (loaded, snapshot) = repository_config(&repository, &source)?;
-            Ok::<_, Error>((repository, loaded.value, snapshot))
+            if attended {
+                let (loaded, snapshot) = repository_config(&repository, &source)?;
+                return Ok::<_, Error>((repository, loaded.value, snapshot, None));
+            }
+            let repository = repository.careful();
+            let gate = Gate::open(store, &repository)?;
+            let taken = careful_config(&repository, &source);
+            let (loaded, snapshot) = taken.map_err(|error| gate.unless_unsettled(error))?;
+            Ok((repository, loaded.value, snapshot, Some(gate)))
         });
         tokio::select! {
             taken = taken => taken.map_err(internal)??,
@@ -191,7 +152,7 @@ pub async fn warm(
     };
     let targets = selected(&loaded, &request.targets)?;
     let origin = Origin::new(&repository, &request.source, &snapshot);
-    let run = Run::new(world, user, loaded, ui, request, stop.clone(), origin)?;
+    let run = Run::new(world, user, loaded, ui, request, stop.clone(), origin, gate)?;
     // Per target and platform, the jobs that follow each other.
     let chains: Vec<(config::Target, Option<String>)> = targets
         .into_iter()
@@ -261,9 +222,19 @@ async fn one(
     let label = Run::label(target, platform.as_deref(), &view);
     let mut summary = TargetSummary::new(&target.name, platform.clone());
     let work = async {
-        let job = Job::new(run, target, platform, snapshot, view).await?;
+        let job = Job::new(run, target, platform, snapshot, view).await;
+        let Some(gate) = &run.gate else {
+            let job = job?;
+            summary.source.clone_from(&job.source);
+            return outcome::decide(run, &job).await;
+        };
+        let job = job.map_err(|error| gate.unless_unsettled(error))?;
         summary.source.clone_from(&job.source);
-        outcome::decide(run, &job).await
+        let passed = gate.check(run, &job);
+        passed.map_err(|error| gate.unless_unsettled(error))?;
+        let ended = outcome::decide(run, &job).await?;
+        gate.learn(run, &job);
+        Ok(ended)
     };
     let ended = tokio::select! {
         ended = work => ended,
@@ -319,11 +290,16 @@ async fn merge_view(
     if !ci.pull_requests || on_base || !run.is_head() {
         return Ok(Merge::Same);
     }
-    let head_tree = snapshot.tree_id();
+    let (head_tree, attended) = (snapshot.tree_id(), run.request.attended);
     tokio::task::spawn_blocking(move || {
         let Some(base) = repository.remote_branch_commit(&ci.default_branch) else {
             return Ok(Merge::Same);
         };
+        // The branch is named by a file that a checkout may change.
+        let trusted = |upstream| repository.is_ancestor(base, upstream);
+        if !attended && !repository.trusted_upstream().is_some_and(trusted) {
+            return Ok(Merge::Same);
+        }
         let checkout = Checkout {
             lfs: ci.lfs,
             submodules: ci.submodules,

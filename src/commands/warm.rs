@@ -6,7 +6,7 @@ use super::{Context, Ended};
 use crate::cli::WarmArgs;
 use crate::config::load_user;
 use crate::snapshot::Source;
-use crate::warm::{Request, warm};
+use crate::warm::{Report, Request, warm};
 
 pub(super) async fn run(context: &Context<'_>, arguments: WarmArgs) -> Ended {
     let user = load_user(&context.world.paths)?.value;
@@ -22,8 +22,16 @@ pub(super) async fn run(context: &Context<'_>, arguments: WarmArgs) -> Ended {
         force: arguments.force,
         dry_run: arguments.dry_run,
         push: !arguments.no_push,
+        attended: true,
     };
-    let report = warm(context.world, user, context.ui, request, context.stop).await?;
+    report(
+        context,
+        &warm(context.world, user, context.ui, request, context.stop).await?,
+    )
+}
+
+/// Shows what came of it.
+pub(super) fn report(context: &Context<'_>, report: &Report) -> Ended {
     for error in &report.errors {
         context.ui.error(error);
     }

@@ -2,11 +2,21 @@
 
 use std::fmt;
 
+use super::dockerfile::frontends;
 use super::{Consent, Secret, Target};
 use crate::registry::Reference;
 
 /// The repository of BuildKit's own images, which everybody may use.
 const MOBY: (&str, &str) = ("docker.io", "moby/buildkit");
+
+/// The repositories of the images that read Dockerfiles, which everybody may use.
+const DOCKERFILE: [(&str, &str); 2] = [
+    ("docker.io", "docker/dockerfile"),
+    ("docker.io", "docker/dockerfile-upstream"),
+];
+
+/// The build argument that beats `# syntax=`.
+const SYNTAX_ARGUMENT: &str = "BUILDKIT_SYNTAX";
 
 /// Something that a repository asks for and the user has not allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +29,8 @@ pub enum Refused {
     Ssh(String),
     /// An image to run as the BuildKit container.
     Image(String),
+    /// An image that reads the Dockerfile, and so decides what is executed.
+    Frontend(String),
 }
 
 impl Refused {
@@ -34,11 +46,8 @@ impl Refused {
                 )
             }
             Self::Ssh(id) => format!("ssh = [\"{id}\"]"),
-            Self::Image(image) => {
-                let name = Reference::parse(image)
-                    .map_or_else(|_| image.clone(), |it| it.repository().to_string());
-                format!("buildkit_images = [\"{name}\"]")
-            }
+            Self::Image(image) => format!("buildkit_images = [\"{}\"]", name(image)),
+            Self::Frontend(image) => format!("frontends = [\"{}\"]", name(image)),
         };
         format!("if you trust this repository with it, write in [consent] of {file}: {line}")
     }
@@ -58,6 +67,7 @@ impl fmt::Display for Refused {
             Self::Secret(secret) => ("secret", &secret.id),
             Self::Ssh(id) => ("ssh agent", id),
             Self::Image(image) => ("BuildKit image", image),
+            Self::Frontend(image) => ("Dockerfile frontend", image),
         };
         write!(
             formatter,
@@ -88,23 +98,46 @@ pub fn refused(target: &Target, consent: &Consent) -> Vec<Refused> {
     secrets.chain(ssh.cloned().map(Refused::Ssh)).collect()
 }
 
+fn name(image: &str) -> String {
+    Reference::parse(image).map_or_else(|_| image.to_owned(), |it| it.repository().to_string())
+}
+
+/// The first image that a Dockerfile, or a build argument, asks for to read it, and that the user has not allowed.
+#[must_use]
+pub fn refused_frontend(dockerfile: &str, target: &Target, consent: &Consent) -> Option<Refused> {
+    let by_argument = target.args.get(SYNTAX_ARGUMENT);
+    let wanted = by_argument.filter(|image| !image.is_empty()).cloned();
+    wanted
+        .into_iter()
+        .chain(frontends(dockerfile))
+        .find(|image| {
+            !(DOCKERFILE.iter().any(|own| is_of(image, *own)) || named(image, &consent.frontends))
+        })
+        .map(Refused::Frontend)
+}
+
+fn is_of(image: &str, (registry, path): (&str, &str)) -> bool {
+    Reference::parse(image).is_ok_and(|reference| {
+        let repository = reference.repository();
+        (repository.registry(), repository.path()) == (registry, path)
+    })
+}
+
+/// Whether one of these repositories has the image.
+fn named(image: &str, repositories: &[String]) -> bool {
+    Reference::parse(image).is_ok_and(|reference| {
+        repositories.iter().any(|name| {
+            crate::registry::Repository::parse(name)
+                .is_ok_and(|allowed| allowed == *reference.repository())
+        })
+    })
+}
+
 /// Whether the user has not allowed to run `image` as the BuildKit container.
 #[must_use]
 pub fn refused_image(image: &str, consent: &Consent) -> Option<Refused> {
-    let refused = || Some(Refused::Image(image.to_owned()));
-    let Ok(reference) = Reference::parse(image) else {
-        return refused();
-    };
-    let repository = reference.repository();
-    let allowed = |name: &String| {
-        crate::registry::Repository::parse(name).is_ok_and(|allowed| allowed == *repository)
-    };
-    if (repository.registry(), repository.path()) == MOBY
-        || consent.buildkit_images.iter().any(allowed)
-    {
-        return None;
-    }
-    refused()
+    let allowed = is_of(image, MOBY) || named(image, &consent.buildkit_images);
+    (!allowed).then(|| Refused::Image(image.to_owned()))
 }
 
 #[cfg(test)]
@@ -165,5 +198,45 @@ mod tests {
         ] {
             assert_eq!(refused_image(image, &consent).is_none(), allowed, "{image}");
         }
+    }
+
+    #[test]
+    fn only_dockers_own_frontends_run_unless_the_user_names_others() {
+        let consent = Consent {
+            frontends: vec!["ghcr.io/acme/frontend".to_owned()],
+            ..Consent::default()
+        };
+        let target = Target::new("builder", ".");
+        for (dockerfile, allowed) in [
+            ("FROM a", true),
+            ("# syntax=docker/dockerfile:1\nFROM a", true),
+            (
+                "# syntax=docker.io/docker/dockerfile-upstream:master\nFROM a",
+                true,
+            ),
+            ("# syntax=ghcr.io/acme/frontend:1\nFROM a", true),
+            ("# syntax=ghcr.io/docker/dockerfile:1\nFROM a", false),
+            ("# syntax=docker/dockerfile-evil\nFROM a", false),
+            ("# SYNTAX = evil/frontend --x\nFROM a", false),
+            ("// syntax=evil/frontend\nFROM a", false),
+            ("#!/usr/bin/env x\n# syntax=evil/frontend\nFROM a", false),
+            ("\u{feff}# syntax=evil/frontend\nFROM a", false),
+            ("# other=1\n# syntax=evil/frontend\nFROM a", false),
+            ("# escape=`\n\n# syntax=evil/frontend\nFROM a", false),
+            (
+                "# syntax=docker/dockerfile:1\n# syntax=evil/frontend\nFROM a",
+                false,
+            ),
+            ("{\"syntax\": \"evil/frontend\"}", false),
+            ("FROM a\n# syntax=evil/frontend", true),
+        ] {
+            let refused = refused_frontend(dockerfile, &target, &consent);
+            assert_eq!(refused.is_none(), allowed, "{dockerfile}: {refused:?}");
+        }
+        let mut target = target;
+        let argument = SYNTAX_ARGUMENT.to_owned();
+        target.args.insert(argument, "evil/frontend:1".to_owned());
+        let refused = refused_frontend("FROM a", &target, &consent).expect("refused");
+        insta::assert_snapshot!(format!("{refused}; {}", refused.hint("~/c.toml")), @r#"Dockerfile frontend `evil/frontend:1` is not allowed by your configuration; if you trust this repository with it, write in [consent] of ~/c.toml: frontends = ["docker.io/evil/frontend"]"#);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-pub use super::dockerfile::{Instruction, Stage, find_stage, stages, syntax};
+pub use super::dockerfile::{Instruction, Stage, find_stage, frontends, stages, syntax};
 use super::origin::{Loaded, Origin};
 use super::{RepositoryConfig, Target, values};
 use crate::error::{Kind, Remedy};

@@ -75,6 +75,28 @@ pub fn syntax(text: &str) -> Option<String> {
         .or_else(json)
 }
 
+/// Every image that some BuildKit may take for the frontend that a Dockerfile asks for: more than [`syntax`] finds, as
+/// versions differ in where directives end.
+#[must_use]
+pub fn frontends(text: &str) -> Vec<String> {
+    let mut found: Vec<String> = syntax(text).into_iter().collect();
+    for line in body(text).1.lines().map(str::trim) {
+        let comment = line.strip_prefix('#').or_else(|| line.strip_prefix("//"));
+        let Some(comment) = comment else {
+            if line.is_empty() {
+                continue;
+            }
+            break;
+        };
+        if let Some((name, value)) = comment.split_once('=')
+            && name.trim().eq_ignore_ascii_case("syntax")
+        {
+            found.extend(value.split_whitespace().next().map(str::to_owned));
+        }
+    }
+    found
+}
+
 /// A parser directive's value. Directives come before everything else, each in a comment of its own.
 fn directive(text: &str, comment: &str, wanted: &str) -> Option<String> {
     for line in text.lines() {

@@ -1,5 +1,7 @@
 //! The decision, the key and the recipe as tables: each thing that decides a build decides the key.
 
+mod consent;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::inputs::Inputs;

@@ -123,6 +123,33 @@ impl Records {
         })
     }
 
+    /// What a BuildKit of ours asked for when it last built this recipe to its end, as a JSON document. Unlike
+    /// [`Records::inputs`] it never comes from a registry.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub fn built_inputs(&self, recipe: &str) -> Result<Option<String>, RecordError> {
+        self.run("look up what a build asked for in", |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT inputs FROM warms
+                    WHERE recipe = ?1 AND inputs IS NOT NULL AND outcome IN (?2, ?3, ?4)
+                    ORDER BY id DESC LIMIT 1",
+                )?
+                .query_row(
+                    (
+                        recipe,
+                        Outcome::Warm,
+                        Outcome::LocalOnly,
+                        Outcome::NotPushed,
+                    ),
+                    |row| row.get(0),
+                )
+                .optional()
+        })
+    }
+
     /// The digest of what a builder of this machine exported last for a key.
     ///
     /// # Errors

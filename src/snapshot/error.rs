@@ -180,6 +180,21 @@ pub enum SnapshotError {
         /// What it said, or how it ended.
         message: String,
     },
+    /// The repository's own configuration names programs that taking up files would run.
+    #[error(
+        "the repository's own git configuration names programs, which are not run unattended: {}",
+        listed(keys)
+    )]
+    Drivers {
+        /// The keys, sorted.
+        keys: Vec<String>,
+    },
+    /// The repository changes just now.
+    #[error("the repository is changing: {reason}")]
+    Unsettled {
+        /// How that shows.
+        reason: String,
+    },
     /// A file of the machine could not be read.
     #[error("{}: cannot be read", path.display())]
     Read {
@@ -241,7 +256,9 @@ impl Remedy for SnapshotError {
             | Self::LinkLoop { .. }
             | Self::InSubmodule { .. }
             | Self::TooLarge { .. }
+            | Self::Drivers { .. }
             | Self::Pattern { .. } => Kind::Usage,
+            Self::Unsettled { .. } => Kind::Unsettled,
             Self::UnmergedIndex { .. } | Self::MergeConflict { .. } => Kind::Work,
             Self::Owner { .. }
             | Self::Unsupported { .. }
@@ -278,6 +295,10 @@ impl Remedy for SnapshotError {
                 "In a partial clone, fetch it with `git checkout` or `git fetch --refetch --no-filter`; otherwise look at `git fsck`.".to_owned()
             }
             Self::ObjectDamaged { .. } => "Look at `git fsck`.".to_owned(),
+            Self::Drivers { .. } => {
+                "Commits are warmed all the same. To warm uncommitted changes, too, move these settings to your own configuration (`git config --global`), or use `prewarm warm --worktree`.".to_owned()
+            }
+            Self::Unsettled { .. } => "Try again when it is done.".to_owned(),
             Self::GitProgram { .. } => "Install git, or put it on the PATH.".to_owned(),
             _ => return None,
         })

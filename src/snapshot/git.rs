@@ -7,6 +7,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use super::drivers;
 use super::scratch::Scratch;
 use super::{ObjectId, SnapshotError};
 
@@ -35,8 +36,24 @@ pub(super) struct Git {
     program: OsString,
     work_tree: PathBuf,
     directory: PathBuf,
+    common: PathBuf,
     objects: PathBuf,
 }
+
+/// What of the work tree is taken up into the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Update {
+    Nothing,
+    /// Tracked files.
+    Files,
+    /// Tracked files, and submodules that are at another commit.
+    All,
+}
+
+/// Keys that name programs which `git add` may run: clean filters, what git-lfs runs in its own, and hooks that newer
+/// versions of git find in the configuration.
+const DRIVERS: &str =
+    r"^(filter\..*\.(clean|process)|lfs\.extension\..*\.clean|hook\..*\.command)$";
 
 impl Git {
     pub(super) fn new(work_dir: &Path, git_dir: &Path, common_dir: &Path) -> Self {
@@ -44,6 +61,7 @@ impl Git {
             program: OsString::from("git"),
             work_tree: work_dir.to_owned(),
             directory: git_dir.to_owned(),
+            common: common_dir.to_owned(),
             objects: common_dir.join("objects"),
         }
     }
@@ -58,6 +76,8 @@ impl Git {
             .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", joined(alternates))
             .env("GIT_OPTIONAL_LOCKS", "0")
             .env("GIT_NO_LAZY_FETCH", "1")
+            // Older versions of git know no such variable; none of them fetches by a protocol that does not exist.
+            .env("GIT_ALLOW_PROTOCOL", "none")
             .env("GIT_NO_REPLACE_OBJECTS", "1")
             .args(["-c", "core.fsmonitor=", "-c", "core.hooksPath=/dev/null"]);
         command
@@ -82,11 +102,33 @@ impl Git {
             .map_err(|source| SnapshotError::GitProgram { source })
     }
 
-    /// The tree that a commit of the index would have; with `update`, after `git add --update`. New objects, and
-    /// what git-lfs puts aside, go to the scratch directory, and so does the index that this works on.
+    /// Makes sure that taking up files runs nothing that the repository's own configuration names.
+    pub(super) fn refuse_drivers(&self) -> Result<(), SnapshotError> {
+        let mut command = self.command(&[]);
+        command.args(["config", "--show-scope", "--show-origin", "-z"]);
+        command.args(["--get-regexp", DRIVERS]);
+        let answer = match output("config", command) {
+            // Nothing of that kind is configured: git says so by its status alone.
+            Err(SnapshotError::GitFailed { message, .. })
+                if message.starts_with("exit status: 1") =>
+            {
+                return Ok(());
+            }
+            answer => answer?,
+        };
+        let own = [&self.work_tree, &self.directory, &self.common];
+        let keys = drivers::of_repository(&answer, &self.work_tree, &own);
+        if keys.is_empty() {
+            return Ok(());
+        }
+        Err(SnapshotError::Drivers { keys })
+    }
+
+    /// The tree that a commit of the index would have, after `git add --update` if so wanted. New objects, and what
+    /// git-lfs puts aside, go to the scratch directory, and so does the index that this works on.
     pub(super) fn index_tree(
         &self,
-        update: bool,
+        update: Update,
         scratch: &Scratch,
     ) -> Result<ObjectId, SnapshotError> {
         let index = scratch.path().join("index");
@@ -116,8 +158,22 @@ impl Git {
         if !paths.is_empty() {
             return Err(SnapshotError::UnmergedIndex { paths });
         }
-        if update {
-            output("add", git(&["add", "--update"]))?;
+        match update {
+            Update::Nothing => {}
+            Update::All => {
+                output("add", git(&["add", "--update"]))?;
+            }
+            Update::Files => {
+                // Whether a submodule changed, git asks a git in it, which follows that one's own configuration.
+                let entries = output("ls-files", git(&["ls-files", "--stage", "-z"]))?;
+                let mut command = git(&["add", "--update", "--", ":/"]);
+                for path in submodules(&entries) {
+                    let mut except = OsString::from(":(top,exclude,literal)");
+                    except.push(OsStr::from_bytes(path));
+                    command.arg(except);
+                }
+                output("add", command)?;
+            }
         }
         // Whether a partial clone has every blob is no concern of the tree.
         let id = output("write-tree", git(&["write-tree", "--missing-ok"]))?;
@@ -186,6 +242,14 @@ fn unmerged(answer: &[u8]) -> Vec<String> {
         .collect();
     paths.dedup();
     paths
+}
+
+/// The submodules in the answer of `git ls-files --stage -z`: `mode SP id SP stage TAB path NUL`.
+fn submodules(answer: &[u8]) -> impl Iterator<Item = &[u8]> {
+    answer
+        .split(|byte| *byte == 0)
+        .filter(|entry| entry.starts_with(b"160000 "))
+        .filter_map(|entry| entry.splitn(2, |byte| *byte == b'\t').nth(1))
 }
 
 /// Paths in one variable: separated by colons, in C quotes where needed.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use git2::{ErrorCode, RepositoryOpenFlags};
 
 use super::error::SnapshotError;
-use super::git::Git;
+use super::git::{Git, Update};
 use super::node::Kind;
 use super::scratch::Scratch;
 use super::store::{Leaf, Store, failed, from_oid, oid};
@@ -16,10 +16,11 @@ use super::{Checkout, ObjectId, Snapshot, Source};
 
 /// A git work tree and its repository.
 pub struct Repository {
-    git: git2::Repository,
-    work_dir: PathBuf,
-    git_dir: PathBuf,
-    common_dir: PathBuf,
+    pub(super) git: git2::Repository,
+    pub(super) work_dir: PathBuf,
+    pub(super) git_dir: PathBuf,
+    pub(super) common_dir: PathBuf,
+    careful: bool,
 }
 
 impl Repository {
@@ -61,7 +62,16 @@ impl Repository {
             work_dir,
             git_dir,
             common_dir,
+            careful: false,
         })
+    }
+
+    /// For when nobody asked: snapshots of the index and the work tree run no program that the repository's own
+    /// configuration names, and leave submodules at the commits that the index has.
+    #[must_use]
+    pub fn careful(mut self) -> Self {
+        self.careful = true;
+        self
     }
 
     /// The root of the work tree, canonical.
@@ -159,6 +169,18 @@ impl Repository {
             .or_else(|| names.next().filter(|_| names.next().is_none()))
     }
 
+    /// Whether git tracks a file, by its path from the root of the work tree; also when that cannot be told.
+    #[must_use]
+    pub fn tracks(&self, path: &Path) -> bool {
+        let index = self.git.index().and_then(|mut index| {
+            index.read(false)?;
+            Ok(index)
+        });
+        index.map_or(true, |index| {
+            (0..4).any(|stage| index.get_path(path, stage).is_some())
+        })
+    }
+
     /// The best common ancestor of two commits.
     #[must_use]
     pub fn merge_base(&self, one: ObjectId, other: ObjectId) -> Option<ObjectId> {
@@ -200,8 +222,16 @@ impl Repository {
                 (open(None)?, tree, commit)
             }
             Source::Staged | Source::Worktree => {
+                if self.careful {
+                    git.refuse_drivers()?;
+                }
                 let scratch = Scratch::new()?;
-                let tree = git.index_tree(*source == Source::Worktree, &scratch)?;
+                let update = match source {
+                    Source::Worktree if self.careful => Update::Files,
+                    Source::Worktree => Update::All,
+                    _ => Update::Nothing,
+                };
+                let tree = git.index_tree(update, &scratch)?;
                 (open(Some(scratch))?, tree, None)
             }
             Source::Merge { base } => {

@@ -3,6 +3,7 @@
 mod checkout;
 mod content;
 mod fixture;
+mod lineage;
 mod merge;
 mod places;
 mod properties;

@@ -37,6 +37,8 @@ pub(super) fn document(error: &Error) -> Value {
         Kind::Usage => "usage",
         Kind::Environment => "environment",
         Kind::NotPushed => "not-pushed",
+        Kind::NeedsApproval => "needs-approval",
+        Kind::Unsettled => "unsettled",
         Kind::Internal => "internal",
         Kind::Signal(_) => "signal",
     };

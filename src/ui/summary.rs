@@ -99,6 +99,10 @@ pub enum Verdict {
     Cancelled,
     /// A dry run found that it is not warm.
     WouldWarm,
+    /// It would run what the user has not approved, so that nothing was done.
+    NeedsApproval,
+    /// The repository changed meanwhile, so that nothing was done.
+    Unsettled,
 }
 
 impl From<Outcome> for Verdict {
@@ -126,6 +130,8 @@ impl Verdict {
             Self::LocalOnly => "warm on this machine only",
             Self::Cancelled => "cancelled",
             Self::WouldWarm => "would be warmed",
+            Self::NeedsApproval => "needs approval",
+            Self::Unsettled => "put off",
         }
     }
 
@@ -133,9 +139,12 @@ impl Verdict {
         match self {
             Self::Warm | Self::AlreadyWarm => paint.good(text),
             Self::Failed => paint.bad(text),
-            Self::Salvaged | Self::NotPushed | Self::LocalOnly | Self::Cancelled => {
-                paint.doubtful(text)
-            }
+            Self::Salvaged
+            | Self::NotPushed
+            | Self::LocalOnly
+            | Self::Cancelled
+            | Self::NeedsApproval
+            | Self::Unsettled => paint.doubtful(text),
             Self::WouldWarm => paint.bold(text),
         }
     }

@@ -114,7 +114,8 @@ pub(super) async fn key(job: &Job, recipe: &str, inputs: &Inputs) -> Result<Key,
     ))
 }
 
-fn digest(context: &Tree, filter: &Filter) -> Result<[u8; 32], SnapshotError> {
+/// A fingerprint of the files that a filter selects.
+pub(super) fn digest(context: &Tree, filter: &Filter) -> Result<[u8; 32], SnapshotError> {
     let mut hash = Sha256::new();
     context.digest(filter, &mut |bytes| hash.update(bytes))?;
     Ok(hash.finalize().into())

@@ -14,7 +14,7 @@ use crate::buildkit::filesync::{IgnoreFile, Sources};
 use crate::buildkit::secrets::MAX_SECRET;
 use crate::buildkit::solve::Definition;
 use crate::config::detect::{find_stage, stages, syntax};
-use crate::config::{CiContext, SecretSource, Target, refused};
+use crate::config::{Ci, CiContext, Refused, SecretSource, Target, refused, refused_frontend};
 use crate::error::{Error, Kind};
 use crate::plan::recipe::Recipe;
 use crate::snapshot::{Snapshot, SnapshotError, Tree};
@@ -63,18 +63,8 @@ impl Job {
         snapshot: &Snapshot,
         view: View,
     ) -> Result<Self, Error> {
-        let refused = refused(target, &run.user.consent);
-        if !refused.is_empty() {
-            let list: Vec<String> = refused.iter().map(ToString::to_string).collect();
-            let error = Error::new(
-                Kind::Usage,
-                format!("target {}: {}", target.name, list.join("; ")),
-            );
-            let file = run.world.paths.shown(&run.world.paths.config_file);
-            return Err(refused
-                .iter()
-                .fold(error, |error, refused| error.hint(refused.hint(&file))));
-        }
+        let file = run.world.paths.shown(&run.world.paths.config_file);
+        refuse(target, &refused(target, &run.user.consent), &file)?;
         let destination = match &target.cache {
             Some(cache) => {
                 let protected = &run.config.ci.protected;
@@ -82,7 +72,7 @@ impl Job {
                     cache,
                     target,
                     platform.as_deref(),
-                    run.branch.as_deref(),
+                    run.writable_branch(),
                     &view,
                     protected,
                 )?)
@@ -92,10 +82,13 @@ impl Job {
         let source = source(run, snapshot, &view);
         let label = Run::label(target, platform.as_deref(), &view);
         let (target, snapshot) = (target.clone(), snapshot.clone());
-        let ci_context = run.config.ci.context;
+        let (ci_context, consent) = (run.config.ci.context, run.user.consent.clone());
         tokio::task::spawn_blocking(move || {
             let context = snapshot.context(&target.context)?;
             let dockerfile = dockerfile(&snapshot, &target.dockerfile)?;
+            let text = String::from_utf8_lossy(&dockerfile);
+            let frontend = refused_frontend(&text, &target, &consent);
+            refuse(&target, frontend.as_slice(), &file)?;
             let unnamed_stage = unnamed_stage(&target, &dockerfile)?;
             let (own_ignore_file, ignore_file) = match ci_context {
                 CiContext::Git => (None, None),
@@ -126,17 +119,14 @@ impl Job {
 
     /// The recipe, given the BuildKit and the platform that it builds for when the target names none.
     pub(super) fn recipe(&self, run: &Run<'_>, builder: &Identity, platform: &str) -> Recipe {
-        Recipe {
+        let (target, files) = (&self.target, self.recipe_files());
+        recipe(&run.config.ci, target, files, builder, platform)
+    }
+
+    fn recipe_files(&self) -> RecipeFiles {
+        RecipeFiles {
             dockerfile: self.dockerfile.clone(),
             ignore_file: self.ignore_file.clone(),
-            context: self.target.context.clone(),
-            ci_context: run.config.ci.context,
-            umask: run.config.ci.umask,
-            stage: self.target.stage.clone(),
-            platform: platform.to_owned(),
-            args: self.target.args.clone(),
-            build_platform: builder.platform.clone(),
-            buildkit: builder.version.clone(),
         }
     }
 
@@ -178,6 +168,62 @@ impl Job {
         };
         Ok(Sources::new(directory, self.context.clone(), ignore_file))
     }
+}
+
+/// The files that are part of a recipe.
+#[derive(Clone, Debug)]
+pub(super) struct RecipeFiles {
+    pub(super) dockerfile: Vec<u8>,
+    /// The ignore file, where CI's build applies one.
+    pub(super) ignore_file: Option<Vec<u8>>,
+}
+
+impl RecipeFiles {
+    /// Those of a target in a tree.
+    pub(super) fn read(snapshot: &Snapshot, ci: &Ci, target: &Target) -> Result<Self, Error> {
+        Ok(Self {
+            dockerfile: dockerfile(snapshot, &target.dockerfile)?,
+            ignore_file: match ci.context {
+                CiContext::Git => None,
+                CiContext::Path => ignore_files(snapshot, target)?.1,
+            },
+        })
+    }
+}
+
+/// The recipe of a target with these files.
+pub(super) fn recipe(
+    ci: &Ci,
+    target: &Target,
+    files: RecipeFiles,
+    builder: &Identity,
+    platform: &str,
+) -> Recipe {
+    Recipe {
+        dockerfile: files.dockerfile,
+        ignore_file: files.ignore_file,
+        context: target.context.clone(),
+        ci_context: ci.context,
+        umask: ci.umask,
+        stage: target.stage.clone(),
+        platform: platform.to_owned(),
+        args: target.args.clone(),
+        build_platform: builder.platform.clone(),
+        buildkit: builder.version.clone(),
+    }
+}
+
+/// Says what the user has to allow first in `file`, if anything.
+fn refuse(target: &Target, refused: &[Refused], file: &str) -> Result<(), Error> {
+    if refused.is_empty() {
+        return Ok(());
+    }
+    let list: Vec<String> = refused.iter().map(ToString::to_string).collect();
+    let message = format!("target {}: {}", target.name, list.join("; "));
+    let error = Error::new(Kind::Usage, message);
+    Err(refused
+        .iter()
+        .fold(error, |error, refused| error.hint(refused.hint(file))))
 }
 
 /// Finds what is wrong with what a target names.

@@ -51,9 +51,16 @@ impl Ended {
         summary.outcome = match error.kind {
             Kind::Signal(_) => Verdict::Cancelled,
             Kind::NotPushed => Verdict::NotPushed,
+            Kind::NeedsApproval => Verdict::NeedsApproval,
+            Kind::Unsettled => Verdict::Unsettled,
             _ => Verdict::Failed,
         };
         summary.reason = error.headline();
+        if error.kind == Kind::NeedsApproval {
+            // What differs from what is trusted.
+            let lines = error.message.lines().skip(1);
+            summary.notes.extend(lines.map(str::to_owned));
+        }
         summary.ci = CiVerdict::WillNotHit {
             reason: "nothing was pushed".to_owned(),
         };

@@ -6,7 +6,9 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
+use super::gate::Gate;
 use super::job::{Job, View};
+use super::terms::Terms;
 use super::{Request, show};
 use crate::builder::memory::{self, Remembered};
 use crate::builder::{Builder, Choice, Connector, Identity};
@@ -32,10 +34,13 @@ pub(super) struct Run<'a> {
     pub(super) repository: String,
     /// The branch whose tag is written; `None` when no branch is meant.
     pub(super) branch: Option<String>,
+    /// For what nobody asked for.
+    pub(super) gate: Option<Gate>,
     builder: OnceCell<Builder>,
 }
 
 impl<'a> Run<'a> {
+    #[expect(clippy::too_many_arguments, reason = "each is a thing of its own")]
     pub(super) fn new(
         world: &'a World,
         user: UserConfig,
@@ -44,6 +49,7 @@ impl<'a> Run<'a> {
         request: Request,
         stop: CancellationToken,
         origin: Origin,
+        gate: Option<Gate>,
     ) -> Result<Self, Error> {
         let registry = Arc::new(Registry::new(
             &user.registries,
@@ -62,13 +68,29 @@ impl<'a> Run<'a> {
             records,
             repository: origin.repository,
             branch: origin.branch,
+            gate,
             builder: OnceCell::new(),
         })
+    }
+
+    /// The branch whose tag may point at what is built: CI reads it for the pushed commit, so that what is not committed
+    /// never moves it unasked.
+    pub(super) fn writable_branch(&self) -> Option<&str> {
+        let commits = !matches!(self.request.source, Source::Staged | Source::Worktree);
+        let branch = self.branch.as_deref();
+        branch.filter(|_| self.request.attended || commits)
     }
 
     /// Whether the tree is that of HEAD.
     pub(super) fn is_head(&self) -> bool {
         matches!(&self.request.source, Source::Revision(revision) if revision == "HEAD")
+    }
+
+    pub(super) fn terms(&self) -> Terms<'_> {
+        Terms {
+            user: &self.user,
+            records: &self.records,
+        }
     }
 
     pub(super) fn connector(&self) -> Connector<'_> {

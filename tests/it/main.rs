@@ -6,12 +6,14 @@
 mod bad_input;
 mod builder;
 mod config;
+mod consent;
 mod crash;
 mod hooks;
 mod lies;
 mod merge;
 mod parity;
 mod people;
+mod planted;
 mod registry;
 mod ssh;
 mod support;

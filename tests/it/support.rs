@@ -1,6 +1,7 @@
 //! What tests are made of: engines, repositories, machines, CI builds, a registry and a proxy before it.
 
 pub(crate) mod ci;
+pub(crate) mod desk;
 pub(crate) mod engines;
 mod git_server;
 pub(crate) mod hooks;

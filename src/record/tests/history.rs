@@ -258,3 +258,37 @@ fn a_key_that_only_the_build_told_counts_like_any_other() {
     let fact = records.warm_key(Some("registry/app"), "told");
     assert!(fact.expect("readable").is_some());
 }
+
+#[test]
+fn only_a_build_of_our_own_tells_what_a_recipe_asks_for() {
+    let records = Records::in_memory().expect("there is memory");
+    let recipe = new_warm("k").recipe;
+    let record = |outcome, inputs: Option<&str>| {
+        let id = records.begin(&new_warm("k")).expect("writable");
+        let end = Finished {
+            inputs: inputs.map(str::to_owned),
+            ..finished(outcome, 1)
+        };
+        records.finish(id, &end).expect("writable");
+    };
+    let known = || records.built_inputs(&recipe).expect("readable");
+    records
+        .store_inputs(&recipe, "from a registry", 1)
+        .expect("writable");
+    for outcome in [
+        Outcome::AlreadyWarm,
+        Outcome::Salvaged,
+        Outcome::Failed,
+        Outcome::Cancelled,
+    ] {
+        record(outcome, Some("not of a whole build"));
+    }
+    assert_eq!(known(), None);
+    for outcome in [Outcome::LocalOnly, Outcome::NotPushed, Outcome::Warm] {
+        record(outcome, Some(outcome.name()));
+        assert_eq!(known().as_deref(), Some(outcome.name()));
+    }
+    record(Outcome::Warm, None);
+    assert_eq!(known().as_deref(), Some("warm"));
+    assert_eq!(records.built_inputs("another").expect("readable"), None);
+}
