@@ -21,6 +21,7 @@ unit: ## Unit and property tests
 
 it: ## Integration tests on isolated Docker Engines and registries of their own
 	scripts/setup build
+	scripts/setup commands faketime nsenter python3 setpriv
 	scripts/engine up >/dev/null
 	scripts/engine image buildkit >/dev/null
 	cargo test --locked --test it

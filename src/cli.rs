@@ -44,8 +44,25 @@ pub enum Command {
     History(HistoryArgs),
     /// Check or show the configuration
     Config(ConfigArgs),
+    /// Run the daemon, which warms before anybody asks, or speak to the one that runs
+    Daemon(DaemonArgs),
+    /// Show what the daemon does and knows of each work tree
+    Status(StatusArgs),
+    /// Let the daemon start no more builds
+    Pause(PauseArgs),
+    /// Let the daemon start builds again
+    Resume,
     /// Let git leave word of commits, checkouts and pushes
     Hooks(HooksArgs),
+    /// Called by git's hooks
+    #[command(hide = true)]
+    Hook(HookArgs),
+    /// Look after the daemon as a service of your systemd
+    Service(ServiceArgs),
+    /// Examine this machine, and say what to do about what is wrong
+    Doctor(DoctorArgs),
+    /// Show what the daemon logged
+    Logs(LogsArgs),
 }
 
 /// Arguments of `warm`.
@@ -112,6 +129,9 @@ pub struct JobArgs {
     /// Which tree
     #[arg(long)]
     pub source: JobSource,
+    /// For the daemon: ask before each build, take the answers from standard input, and stop when that ends
+    #[arg(long)]
+    pub supervised: bool,
 }
 
 /// The tree of a job.
@@ -148,6 +168,70 @@ pub enum BuilderCommand {
     },
     /// Remove the container and the volume with its cache
     Remove,
+}
+
+/// Arguments of `daemon`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct DaemonArgs {
+    /// What to do; runs the daemon in the foreground if nothing is said
+    #[command(subcommand)]
+    pub command: Option<DaemonCommand>,
+    /// Run it in the background
+    #[arg(long)]
+    pub detach: bool,
+}
+
+/// What to do with the daemon.
+#[derive(Debug, Subcommand)]
+pub enum DaemonCommand {
+    /// Run it, in the foreground
+    Run {
+        /// In the background
+        #[arg(long)]
+        detach: bool,
+    },
+    /// Whether it runs
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// End it when its builds have ended
+    Stop {
+        /// Do not wait for builds
+        #[arg(long)]
+        now: bool,
+    },
+    /// Let it read configuration and consent again (it sees changes by itself)
+    Reload,
+    /// Let it start no more builds
+    Pause(PauseArgs),
+    /// Let it start builds again
+    Resume,
+    /// Show its log
+    Logs(LogsArgs),
+}
+
+/// Arguments of `pause`.
+#[derive(Debug, Args)]
+pub struct PauseArgs {
+    /// For so long, such as 30m; until `prewarm resume` without it
+    #[arg(value_name = "TIME", value_parser = crate::config::units::parse_duration)]
+    pub time: Option<std::time::Duration>,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Only the work trees there; all of them by default
+    pub path: Option<PathBuf>,
+    /// Go on showing it as it changes
+    #[arg(long, short)]
+    pub follow: bool,
+    /// As JSON; with --follow one document a line
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `history`.
@@ -220,6 +304,61 @@ pub enum HooksCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// Arguments of `hook`.
+#[derive(Debug, Args)]
+pub struct HookArgs {
+    /// The hook's name
+    pub event: String,
+    /// What git tells it
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<std::ffi::OsString>,
+}
+
+/// Arguments of `service`.
+#[derive(Debug, Args)]
+pub struct ServiceArgs {
+    /// What to do with it
+    #[command(subcommand)]
+    pub command: ServiceCommand,
+}
+
+/// What to do with the service.
+#[derive(Debug, Subcommand)]
+pub enum ServiceCommand {
+    /// Install it, or bring it up to date, and have it running
+    Install,
+    /// Stop and remove it
+    Uninstall,
+    /// Show whether it is installed and runs
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// The repository, or any directory in it
+    #[arg(default_value = ".")]
+    pub path: PathBuf,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `logs`.
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// Go on with what is added
+    #[arg(long, short)]
+    pub follow: bool,
+    /// How many lines
+    #[arg(long, short = 'n', default_value_t = 50, value_name = "COUNT")]
+    pub lines: usize,
 }
 
 #[cfg(test)]

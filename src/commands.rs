@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{BuilderCommand, Cli, Command, HooksCommand};
+use crate::cli::{
+    BuilderCommand, Cli, Command, DaemonArgs, DaemonCommand, HooksCommand, ServiceCommand,
+};
 use crate::error::{Error, Kind};
 use crate::ui::{Look, Surroundings, Ui};
 use crate::world::World;
@@ -14,12 +16,18 @@ use crate::world::World;
 mod allow;
 mod builder;
 mod config;
+mod daemon;
 mod deny;
+mod doctor;
 mod history;
+mod hook;
 mod hooks;
 mod job;
+mod logs;
 mod repos;
+mod service;
 mod signals;
+mod status;
 mod warm;
 
 use signals::Signals;
@@ -37,7 +45,27 @@ struct Context<'a> {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    // What a panic has to say was said by it.
+    std::panic::catch_unwind(start).unwrap_or(ExitCode::from(Kind::Internal.exit_code()))
+}
+
+fn start() -> ExitCode {
     let cli = Cli::parse();
+    if let Command::Daemon(arguments) = &cli.command
+        && daemon::runs(arguments)
+    {
+        // Before anything else starts a thread: it may fork.
+        let look = look(&cli.command);
+        return daemon::run(arguments, look).unwrap_or_else(|error| {
+            Ui::stdio(look).error(&error);
+            ExitCode::from(error.kind.exit_code())
+        });
+    }
+    if let Command::Hook(arguments) = &cli.command {
+        // Git goes on whatever becomes of us.
+        hook::run(&arguments.event);
+        return ExitCode::SUCCESS;
+    }
     let ui = Ui::stdio(look(&cli.command));
     let stop = CancellationToken::new();
     let ended = Signals::listen(&stop).and_then(|signals| {
@@ -86,6 +114,17 @@ fn run(command: Command, ui: &Ui, stop: &CancellationToken) -> Ended {
         Command::History(arguments) => history::run(&context, &arguments),
         Command::Config(arguments) => config::run(&context, arguments.command),
         Command::Hooks(arguments) => hooks::run(&context, &arguments.command),
+        Command::Daemon(DaemonArgs { command, .. }) => {
+            let command = command.expect("without one the daemon was run");
+            runtime.block_on(daemon::speak(&context, &command))
+        }
+        Command::Hook(_) => unreachable!("it was run before"),
+        Command::Status(arguments) => status::run(&context, &arguments),
+        Command::Pause(arguments) => daemon::pause(&context, &arguments),
+        Command::Resume => daemon::resume(&context),
+        Command::Service(arguments) => runtime.block_on(service::run(&context, arguments.command)),
+        Command::Doctor(arguments) => runtime.block_on(doctor::run(&context, arguments)),
+        Command::Logs(arguments) => runtime.block_on(logs::run(&context, &arguments)),
     };
     // A blocking read that nobody waits for any more must not keep the process.
     runtime.shutdown_background();
@@ -102,9 +141,26 @@ fn look(command: &Command) -> Look {
         Command::Hooks(arguments) => {
             matches!(arguments.command, HooksCommand::Status { json: true, .. })
         }
+        Command::Status(arguments) => arguments.json,
+        Command::Daemon(arguments) => {
+            matches!(
+                arguments.command,
+                Some(DaemonCommand::Status { json: true })
+            )
+        }
         Command::Repos { json } => *json,
         Command::Job(_) => true,
-        Command::Allow(_) | Command::Deny(_) | Command::Config(_) => false,
+        Command::Service(arguments) => {
+            matches!(arguments.command, ServiceCommand::Status { json: true })
+        }
+        Command::Doctor(arguments) => arguments.json,
+        Command::Allow(_)
+        | Command::Deny(_)
+        | Command::Hook(_)
+        | Command::Config(_)
+        | Command::Logs(_)
+        | Command::Pause(_)
+        | Command::Resume => false,
     };
     let (no_color, term) = (std::env::var("NO_COLOR").ok(), std::env::var("TERM").ok());
     Look::choose(&Surroundings {

@@ -9,6 +9,7 @@ mod error;
 mod history;
 mod open;
 mod process;
+mod pushes;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 pub use error::RecordError;
 pub use open::Warning;
+pub use pushes::{CommitKey, Lead, Push};
 pub use warm::{
     Finished, HistoryRow, LastWarm, NewWarm, Outcome, Query, State, StepRecord, WarmFact, WarmId,
 };

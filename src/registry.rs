@@ -9,6 +9,7 @@
 
 mod challenge;
 mod client;
+mod clock;
 mod credentials;
 mod digest;
 mod error;

@@ -31,6 +31,7 @@ mod loose;
 mod node;
 mod pattern;
 mod place;
+mod pushed;
 mod reach;
 mod repository;
 mod resolve;
@@ -38,6 +39,7 @@ mod scratch;
 mod store;
 mod submodule;
 mod tree;
+mod work_trees;
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -51,9 +53,11 @@ pub use filter::Filter;
 pub use hooks::{GitHooks, GitVersion, ValueOrigin};
 pub use id::{InvalidObjectId, ObjectId};
 pub use lineage::Moment;
+pub use pushed::Pushed;
 pub use reach::Reach;
 pub use repository::Repository;
 pub use tree::{Entry, EntryKind, Tree};
+pub use work_trees::{WorkTree, work_trees};
 
 use node::Kind;
 use place::Place;

@@ -6,10 +6,12 @@
 mod board;
 mod event;
 mod failure;
+mod findings;
 mod history;
 mod json;
 mod paint;
 mod plain;
+mod status;
 mod summary;
 mod terminal;
 #[cfg(test)]
@@ -23,8 +25,10 @@ use console::Term;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::daemon::status::Status;
+use crate::doctor::Finding;
 use crate::error::{Error, Kind, Remedy};
-use crate::record::HistoryRow;
+use crate::record::{HistoryRow, Lead};
 
 pub use event::{Event, StepState};
 pub use summary::{CiVerdict, Summary, TargetSummary, Verdict};
@@ -159,6 +163,34 @@ impl Ui {
         }
     }
 
+    /// Asks whoever started us, as an event in JSON; nobody else is asked.
+    pub fn question(&self, question: &crate::worker::Question) {
+        if let Progress::Json(writer) = &self.progress {
+            let mut document = json!(question);
+            document["event"] = "ask".into();
+            aside_json(writer, &document);
+        }
+    }
+
+    /// Whether anybody may still read standard output: the reader of a pipe may have gone.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let stdout = io::stdout();
+        let mut descriptors = [PollFd::new(&stdout, PollFlags::empty())];
+        let asked = poll(&mut descriptors, Some(&Timespec::default()));
+        let gone = PollFlags::ERR | PollFlags::HUP;
+        asked.is_err() || !descriptors[0].revents().intersects(gone)
+    }
+
+    /// Says a line on standard error.
+    pub fn aside(&self, line: &str) {
+        aside(
+            &mut (Box::new(io::stderr()) as Writer),
+            &format!("{}\n", text::clean(line)),
+        );
+    }
+
     /// Shows an error, and ends progress.
     pub fn error(&self, error: &Error) {
         match &self.progress {
@@ -190,11 +222,48 @@ impl Ui {
     /// # Errors
     ///
     /// When standard output takes nothing, other than because its reader has gone.
-    pub fn history(&self, rows: &[HistoryRow], now: i64) -> Result<(), OutputError> {
+    pub fn history(
+        &self,
+        rows: &[HistoryRow],
+        leads: &[Lead],
+        now: i64,
+    ) -> Result<(), OutputError> {
         self.result(
-            &history::human(rows, now, self.paint()),
-            &json!({"warms": rows}),
+            &history::human(rows, leads, now, self.paint()),
+            &json!({"warms": rows, "pushes": leads}),
         )
+    }
+
+    /// Shows the daemon's status; `now` in Unix milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// When standard output takes nothing, other than because its reader has gone.
+    pub fn status(&self, status: &Status, leads: &[Lead], now: i64) -> Result<(), OutputError> {
+        self.result(
+            &status::human(status, leads, now, self.paint()),
+            &json!({"status": status, "pushes": leads}),
+        )
+    }
+
+    /// Shows the daemon's status in the place of the last one, where standard output is a terminal.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Ui::status`].
+    pub fn live_status(
+        &self,
+        status: &Status,
+        leads: &[Lead],
+        now: i64,
+    ) -> Result<(), OutputError> {
+        if !self.look.color_results {
+            return self.status(status, leads, now);
+        }
+        let text = status::human(status, leads, now, self.paint());
+        // Home, and whatever was there is erased line by line, so that nothing flickers (ECMA-48 CUP, EL, ED).
+        let lines = text.replace('\n', "\x1b[K\n");
+        self.result(&format!("\x1b[H{lines}\x1b[J"), &json!({}))
     }
 
     /// Shows a command's result, as text for people (with its line ends) or as one JSON document, and ends progress.
@@ -224,6 +293,40 @@ impl Ui {
     /// Asks, on standard error and without an end of line, what is then read from standard input.
     pub fn ask(&self, question: &str) {
         aside(&mut (Box::new(io::stderr()) as Writer), question);
+    }
+
+    /// Shows lines of a log, made harmless, and tells whether anybody still reads them.
+    ///
+    /// # Errors
+    ///
+    /// When standard output takes nothing, other than because its reader has gone.
+    pub fn lines(&self, lines: &[String]) -> Result<bool, OutputError> {
+        let mut text = String::new();
+        for line in lines {
+            text.push_str(&text::log_line(line));
+            text.push('\n');
+        }
+        let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
+        match results
+            .write_all(text.as_bytes())
+            .and_then(|()| results.flush())
+        {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Shows what a machine's examination found.
+    ///
+    /// # Errors
+    ///
+    /// When standard output takes nothing, other than because its reader has gone.
+    pub fn findings(&self, findings: &[Finding]) -> Result<(), OutputError> {
+        self.result(
+            &findings::human(findings, self.paint()),
+            &findings::document(findings),
+        )
     }
 
     fn paint(&self) -> Paint {

@@ -31,12 +31,16 @@ mod evaluate;
 pub mod gate;
 mod imports;
 mod job;
+mod join;
 mod outcome;
+pub mod permit;
 mod push;
 pub mod review;
 mod run;
 pub mod show;
+pub mod sight;
 pub mod terms;
+mod turn;
 mod verdict;
 mod witness;
 
@@ -45,7 +49,9 @@ pub use configured::{careful_config, configured, repository_config};
 use gate::Gate;
 use job::{Job, View};
 use outcome::Ended;
+use permit::Permit;
 use run::{Origin, Run};
+use sight::Sight;
 
 /// How long jobs may take to stop by themselves after the user asked for it.
 const STOP_TIME: Duration = Duration::from_millis(1500);
@@ -69,6 +75,8 @@ pub struct Request {
     /// Somebody asked for it just now. Otherwise nothing is built but what [`gate`] lets through, and no tag is moved for
     /// what is not committed.
     pub attended: bool,
+    /// Who must permit each build.
+    pub permit: Permit,
 }
 
 /// What came of it.
@@ -78,6 +86,10 @@ pub struct Report {
     pub summary: Summary,
     /// Why targets failed, in their order.
     pub errors: Vec<Error>,
+    /// The branch, if one is meant.
+    pub branch: Option<String>,
+    /// The files that decide what is built, unless somebody asked for the warm.
+    pub sight: Sight,
 }
 
 impl Report {
@@ -175,6 +187,8 @@ pub async fn warm(
     let mut report = Report {
         summary: Summary::default(),
         errors: Vec::new(),
+        branch: run.branch.clone(),
+        sight: run.sight.take(),
     };
     for ended in done.into_iter().flatten() {
         report.summary.targets.push(ended.summary);
@@ -230,6 +244,7 @@ async fn one(
         };
         let job = job.map_err(|error| gate.unless_unsettled(error))?;
         summary.source.clone_from(&job.source);
+        sight::recipe(run, &job);
         let passed = gate.check(run, &job);
         passed.map_err(|error| gate.unless_unsettled(error))?;
         let ended = outcome::decide(run, &job).await?;
@@ -245,6 +260,7 @@ async fn one(
     };
     let mut ended = ended.unwrap_or_else(|error| Ended::failed(summary, error));
     ended.summary.duration = started.elapsed();
+    ended.summary.label.clone_from(&label);
     run.ui.event(&Event::TargetDone { target: label });
     ended
 }

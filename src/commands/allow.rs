@@ -46,6 +46,11 @@ pub(super) async fn run(context: &Context<'_>, arguments: &AllowArgs) -> Ended {
     let known = allowed.grant(repository.common_dir()).is_some();
     let shown = world.paths.shown(repository.work_dir());
     ui.result(&text(&shown, known, &review), &())?;
+    let waits = review.states.iter().any(|state| state.waiting.is_some());
+    if known && !waits && review.unseen.is_empty() {
+        ui.result("Nothing waits for approval.\n", &())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if !arguments.yes && !asked(context).await? {
         ui.result("Nothing was allowed.\n", &())?;
         return Ok(ExitCode::from(Kind::NeedsApproval.exit_code()));
@@ -82,7 +87,11 @@ pub(super) async fn run(context: &Context<'_>, arguments: &AllowArgs) -> Ended {
         });
     }
     ui.result(
-        "Allowed. What you write here is built unasked from now on; `prewarm deny` takes it back.\n",
+        if known {
+            "Allowed: exactly this, and what you write on top of it.\n"
+        } else {
+            "Allowed. What you write here is built unasked from now on; `prewarm deny` takes it back.\n"
+        },
         &(),
     )?;
     Ok(ExitCode::SUCCESS)

@@ -7,6 +7,9 @@ use crate::cli::HistoryArgs;
 use crate::record::{Query, Records};
 use crate::snapshot::Repository;
 
+/// Pushes that are told: as many as the history keeps.
+const PUSHES: usize = 1_000;
+
 pub(super) fn run(context: &Context<'_>, arguments: &HistoryArgs) -> Ended {
     let repository = match &arguments.path {
         Some(path) => Some(Repository::discover(path)?.work_dir().display().to_string()),
@@ -21,7 +24,8 @@ pub(super) fn run(context: &Context<'_>, arguments: &HistoryArgs) -> Ended {
         });
     }
     let limit = usize::try_from(arguments.limit).unwrap_or(usize::MAX);
+    let leads = records.leads(repository.as_deref(), PUSHES)?;
     let rows = records.history(&Query { repository, limit })?;
-    context.ui.history(&rows, now)?;
+    context.ui.history(&rows, &leads, now)?;
     Ok(ExitCode::SUCCESS)
 }

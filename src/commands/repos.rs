@@ -38,16 +38,9 @@ pub(super) fn run(context: &Context<'_>) -> Ended {
             || "never warmed".to_owned(),
             |at| format!("warmed {}", ago(at, now)),
         );
-        let approvals = match grant.approved().len() {
-            1 => "1 approval".to_owned(),
-            count => format!("{count} approvals"),
-        };
         let allowed = ago(grant.since, now);
-        writeln!(
-            text,
-            "{shown}{gone}\n  allowed {allowed}, {warmed}, {approvals}"
-        )
-        .expect("writing to a String never fails");
+        writeln!(text, "{shown}{gone}\n  allowed {allowed}, {warmed}")
+            .expect("writing to a String never fails");
         documents.push(json!({
             "path": grant.work_dir.display().to_string(),
             "git_dir": grant.common_dir.display().to_string(),

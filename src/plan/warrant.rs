@@ -22,6 +22,10 @@ pub trait Evidence {
 
     /// What a commit would execute; `None` where that cannot be told.
     fn execution(&mut self, commit: ObjectId) -> Option<Execution>;
+
+    /// A digest of what the state's own recipe would take from a commit: that may be more than what the commit's own recipe
+    /// asks for. `None` where that cannot be told.
+    fn inputs(&mut self, commit: ObjectId) -> Option<[u8; 32]>;
 }
 
 /// Whether something may be built.
@@ -41,7 +45,7 @@ pub enum Warrant {
 pub enum Ground {
     /// Exactly this was approved before.
     Approved,
-    /// The user wrote whatever in it executes something.
+    /// The user wrote whatever in it executes something, and whatever that takes in.
     OwnWork,
     /// It executes exactly what a trusted commit executes.
     Upstream,
@@ -59,20 +63,29 @@ pub fn decide(subject: &Execution, evidence: &mut dyn Evidence) -> Warrant {
     if foreign.len() > MOST_FOREIGN {
         return Warrant::NeedsApproval { foreign };
     }
-    let trusted: Vec<Execution> = evidence
-        .trusted(&foreign)
-        .into_iter()
-        .filter_map(|commit| evidence.execution(commit))
+    let commits = evidence.trusted(&foreign);
+    let trusted: Vec<Execution> = commits
+        .iter()
+        .filter_map(|commit| evidence.execution(*commit))
         .collect();
     let is_trusted = |execution: &Execution| trusted.iter().any(|known| known.is(execution));
     if is_trusted(subject) {
         return Warrant::Granted(Ground::Upstream);
     }
+    let inputs: BTreeSet<[u8; 32]> = commits
+        .into_iter()
+        .filter_map(|commit| evidence.inputs(commit))
+        .collect();
     let refused: BTreeSet<ObjectId> = foreign
         .into_iter()
         .filter(|commit| {
             let execution = evidence.execution(*commit);
-            !execution.is_some_and(|it| is_trusted(&it) || approved(&it, evidence))
+            let harmless = execution.is_some_and(|it| is_trusted(&it) || approved(&it, evidence));
+            let mut familiar = || {
+                let brought = evidence.inputs(*commit);
+                brought.is_some_and(|it| inputs.contains(&it))
+            };
+            !(harmless && familiar())
         })
         .collect();
     if refused.is_empty() {

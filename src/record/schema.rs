@@ -3,7 +3,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// Statements that lead from each version (`PRAGMA user_version`, the index) to the next. Only ever appended to.
-const MIGRATIONS: [&str; 1] = ["
+pub(super) const MIGRATIONS: [&str; 2] = ["
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 
     CREATE TABLE inputs (recipe TEXT PRIMARY KEY, document TEXT NOT NULL, stored_at INTEGER NOT NULL);
@@ -57,6 +57,28 @@ const MIGRATIONS: [&str; 1] = ["
         error TEXT,
         PRIMARY KEY (warm, position)
     ) WITHOUT ROWID;
+", "
+    -- Pushes of a work tree's HEAD.
+    CREATE TABLE pushes (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        repository TEXT NOT NULL,
+        branch TEXT,
+        commit_id TEXT NOT NULL,
+        pushed_at INTEGER NOT NULL
+    );
+    CREATE INDEX pushes_commit ON pushes (commit_id);
+
+    -- Which key a commit came to, also where it was warm already: what a push waited for.
+    CREATE TABLE commits (
+        commit_id TEXT NOT NULL,
+        target TEXT NOT NULL,
+        platform TEXT NOT NULL,
+        cache TEXT NOT NULL,
+        key TEXT NOT NULL,
+        seen_at INTEGER NOT NULL,
+        PRIMARY KEY (commit_id, target, platform, cache)
+    ) WITHOUT ROWID;
+    CREATE INDEX commits_seen_at ON commits (seen_at);
 "];
 
 /// The version that this program writes.

@@ -2,6 +2,7 @@
 
 mod damage;
 mod history;
+mod pushes;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,5 +1,6 @@
 //! The `git` program, for what libgit2 does otherwise or in too much memory: the index, clean filters, blobs.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
@@ -28,6 +29,14 @@ const LOCAL_ENVIRONMENT: [&str; 15] = [
     "GIT_SHALLOW_FILE",
     "GIT_COMMON_DIR",
     "GIT_NAMESPACE",
+];
+
+/// How further variables begin that change what git reads, or make it write to some place.
+const FAMILIES: [&[u8]; 4] = [
+    b"GIT_ATTR_SOURCE",
+    b"GIT_TRACE",
+    b"GIT_CONFIG_KEY_",
+    b"GIT_CONFIG_VALUE_",
 ];
 
 /// Runs `git` for one work tree.
@@ -124,6 +133,41 @@ impl Git {
         Err(SnapshotError::Drivers { keys })
     }
 
+    /// Commits with their parents, the newest first: those in the history of `tips`, of any reference but the stash, and of
+    /// HEAD in any work tree, that are not in the history of `hidden`. What git itself can check out it finds here, too,
+    /// which libgit2 does not always.
+    pub(super) fn commits(
+        &self,
+        tips: &BTreeSet<ObjectId>,
+        hidden: &BTreeSet<ObjectId>,
+        limit: usize,
+    ) -> Result<Vec<(ObjectId, Vec<ObjectId>)>, SnapshotError> {
+        let mut command = self.command(&[]);
+        command.args(["rev-list", "--parents", "--ignore-missing"]);
+        command.arg(format!("--max-count={limit}"));
+        command.args(["--exclude=refs/stash", "--all"]);
+        command.args(tips.iter().map(ToString::to_string));
+        command.args(hidden.iter().map(|commit| format!("^{commit}")));
+        let answer = output("rev-list", command)?;
+        let text = String::from_utf8_lossy(&answer);
+        let commits = text.lines().map(|line| {
+            let mut ids = line.split(' ').map(str::parse);
+            Some((ids.next()?.ok()?, ids.collect::<Result<_, _>>().ok()?))
+        });
+        commits.collect::<Option<_>>().ok_or_else(|| {
+            let message = "its answer cannot be read".to_owned();
+            let command = "rev-list";
+            SnapshotError::GitFailed { command, message }
+        })
+    }
+
+    /// Whether there is any reference.
+    pub(super) fn has_references(&self) -> Result<bool, SnapshotError> {
+        let mut command = self.command(&[]);
+        command.args(["for-each-ref", "--count=1"]);
+        Ok(!output("for-each-ref", command)?.is_empty())
+    }
+
     /// The tree that a commit of the index would have, after `git add --update` if so wanted. New objects, and what
     /// git-lfs puts aside, go to the scratch directory, and so does the index that this works on.
     pub(super) fn index_tree(
@@ -166,6 +210,10 @@ impl Git {
             Update::Files => {
                 // Whether a submodule changed, git asks a git in it, which follows that one's own configuration.
                 let entries = output("ls-files", git(&["ls-files", "--stage", "-z"]))?;
+                // Of a pathspec that matches nothing git says that it is an error.
+                if entries.is_empty() {
+                    return output("write-tree", git(&["write-tree"])).and_then(|id| tree_id(&id));
+                }
                 let mut command = git(&["add", "--update", "--", ":/"]);
                 for path in submodules(&entries) {
                     let mut except = OsString::from(":(top,exclude,literal)");
@@ -177,11 +225,7 @@ impl Git {
         }
         // Whether a partial clone has every blob is no concern of the tree.
         let id = output("write-tree", git(&["write-tree", "--missing-ok"]))?;
-        let id = String::from_utf8_lossy(&id);
-        id.trim().parse().map_err(|_| SnapshotError::GitFailed {
-            command: "write-tree",
-            message: format!("it answered `{}`", id.trim()),
-        })
+        tree_id(&id)
     }
 
     fn copy_index(&self, copy: &Path) -> Result<(), SnapshotError> {
@@ -203,11 +247,27 @@ impl Git {
     }
 }
 
+fn tree_id(answer: &[u8]) -> Result<ObjectId, SnapshotError> {
+    let id = String::from_utf8_lossy(answer);
+    id.trim().parse().map_err(|_| SnapshotError::GitFailed {
+        command: "write-tree",
+        message: format!("it answered `{}`", id.trim()),
+    })
+}
+
 /// A `git` that takes no repository from the environment.
 pub(super) fn scrubbed(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     for name in LOCAL_ENVIRONMENT {
         command.env_remove(name);
+    }
+    for (name, _) in std::env::vars_os() {
+        if FAMILIES
+            .iter()
+            .any(|family| name.as_bytes().starts_with(family))
+        {
+            command.env_remove(name);
+        }
     }
     command.env("GIT_TERMINAL_PROMPT", "0");
     command

@@ -1,5 +1,6 @@
 //! Snapshots of real repositories, made with the `git` program.
 
+mod arrival;
 mod checkout;
 mod content;
 mod fixture;

@@ -1,6 +1,9 @@
 //! A directory of a snapshot as BuildKit gets to see it.
 
+use std::ffi::OsStr;
 use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::ObjectId;
@@ -202,6 +205,31 @@ impl Tree {
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(files)
+    }
+
+    /// The paths of the selected files and links from the snapshot's root, at most `most` of them, and whether that is all.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Tree::walk`].
+    pub fn paths(
+        &self,
+        filter: &Filter,
+        most: usize,
+    ) -> Result<(Vec<PathBuf>, bool), SnapshotError> {
+        let (mut paths, mut complete) = (Vec::new(), true);
+        self.traverse(filter, false, &mut |path, found| {
+            if let Found::Node(Kind::File { .. } | Kind::Symlink, ..) = found {
+                if paths.len() == most {
+                    complete = false;
+                    return Ok(ControlFlow::Break(()));
+                }
+                let from_root = Path::new(OsStr::from_bytes(&self.place.path));
+                paths.push(from_root.join(OsStr::from_bytes(path)));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok((paths, complete))
     }
 
     /// `sizes` has the next file's stored size.

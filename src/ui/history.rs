@@ -7,22 +7,26 @@ use console::{Alignment, measure_text_width, pad_str};
 use super::paint::Paint;
 use super::summary::Verdict;
 use super::text::{ago, bytes, clean, duration};
-use crate::record::{HistoryRow, State};
+use crate::record::{HistoryRow, Lead, State};
 
-const HEADER: [&str; 8] = [
-    "WHEN", "TARGET", "OUTCOME", "COMMIT", "STEPS", "EXPORTED", "TIME", "TAGS",
+const HEADER: [&str; COLUMNS] = [
+    "WHEN", "TARGET", "OUTCOME", "COMMIT", "STEPS", "EXPORTED", "TIME", "LEAD", "TAGS",
 ];
+const COLUMNS: usize = 9;
 /// The column that is painted by what it says.
 const OUTCOME: usize = 2;
 /// Digits that git shows of a commit by default.
 const COMMIT_DIGITS: usize = 7;
 
 /// One line per warm under a header; `now` in Unix milliseconds.
-pub(super) fn human(rows: &[HistoryRow], now: i64, paint: Paint) -> String {
+pub(super) fn human(rows: &[HistoryRow], leads: &[Lead], now: i64, paint: Paint) -> String {
     if rows.is_empty() {
         return "nothing was warmed yet\n".to_owned();
     }
-    let table: Vec<[String; 8]> = rows.iter().map(|row| cells(row, rows, now)).collect();
+    let table: Vec<[String; COLUMNS]> = rows
+        .iter()
+        .map(|row| cells(row, rows, leads, now))
+        .collect();
     let header = HEADER.map(str::to_owned);
     let widths: Vec<usize> = (0..HEADER.len())
         .map(|column| {
@@ -33,7 +37,7 @@ pub(super) fn human(rows: &[HistoryRow], now: i64, paint: Paint) -> String {
                 .unwrap_or(0)
         })
         .collect();
-    let line = |cells: &[String; 8], painted: &dyn Fn(usize, &str) -> String| {
+    let line = |cells: &[String; COLUMNS], painted: &dyn Fn(usize, &str) -> String| {
         let cells: Vec<String> = cells
             .iter()
             .zip(&widths)
@@ -57,7 +61,7 @@ pub(super) fn human(rows: &[HistoryRow], now: i64, paint: Paint) -> String {
     text
 }
 
-fn cells(row: &HistoryRow, rows: &[HistoryRow], now: i64) -> [String; 8] {
+fn cells(row: &HistoryRow, rows: &[HistoryRow], leads: &[Lead], now: i64) -> [String; COLUMNS] {
     let warm = &row.warm;
     let outcome = match row.state {
         State::Running => "running",
@@ -91,8 +95,19 @@ fn cells(row: &HistoryRow, rows: &[HistoryRow], now: i64) -> [String; 8] {
             bytes(row.exported_bytes)
         },
         time,
+        lead(row, leads),
         tags(&row.references),
     ]
+}
+
+/// By how much its cache was there before the first push that needed it.
+fn lead(row: &HistoryRow, leads: &[Lead]) -> String {
+    let mut of_row = leads.iter().filter(|lead| lead.warm == Some(row.id));
+    let Some(ms) = of_row.next_back().and_then(|lead| lead.lead_ms) else {
+        return String::new();
+    };
+    let time = duration(Duration::from_millis(ms.unsigned_abs()));
+    if ms < 0 { format!("{time} late") } else { time }
 }
 
 /// `repository/target`, with the platform where the table has the target on several.

@@ -20,6 +20,9 @@ pub struct Summary {
 /// What came of one target on one platform.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TargetSummary {
+    /// What events call it.
+    #[serde(skip)]
+    pub label: String,
     /// The target's name.
     pub target: String,
     /// Such as `linux/amd64`; `None` for the builder's own.
@@ -58,6 +61,7 @@ impl TargetSummary {
     #[must_use]
     pub fn new(target: &str, platform: Option<String>) -> Self {
         Self {
+            label: target.to_owned(),
             target: target.to_owned(),
             platform,
             outcome: Verdict::Failed,
@@ -103,6 +107,8 @@ pub enum Verdict {
     NeedsApproval,
     /// The repository changed meanwhile, so that nothing was done.
     Unsettled,
+    /// It is not built now: see the reason.
+    Deferred,
 }
 
 impl From<Outcome> for Verdict {
@@ -132,6 +138,7 @@ impl Verdict {
             Self::WouldWarm => "would be warmed",
             Self::NeedsApproval => "needs approval",
             Self::Unsettled => "put off",
+            Self::Deferred => "not now",
         }
     }
 
@@ -144,7 +151,8 @@ impl Verdict {
             | Self::LocalOnly
             | Self::Cancelled
             | Self::NeedsApproval
-            | Self::Unsettled => paint.doubtful(text),
+            | Self::Unsettled
+            | Self::Deferred => paint.doubtful(text),
             Self::WouldWarm => paint.bold(text),
         }
     }

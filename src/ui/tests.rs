@@ -2,6 +2,7 @@
 
 mod progress;
 mod results;
+mod status;
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};

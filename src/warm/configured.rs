@@ -69,7 +69,8 @@ pub fn configured(
     Ok((loaded, snapshot))
 }
 
-fn checkout(ci: &Ci) -> Checkout {
+/// What CI's checkout does besides.
+pub(super) fn checkout(ci: &Ci) -> Checkout {
     Checkout {
         lfs: ci.lfs,
         submodules: ci.submodules,

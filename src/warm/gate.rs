@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::job::{Job, View};
 use super::run::Run;
-use super::witness::Witness;
+use super::witness::{Subject, Witness};
 use crate::consent::{Approval, Grant, Reason, Store};
 use crate::error::{Error, Kind};
 use crate::plan::execution::Execution;
@@ -70,11 +70,15 @@ impl Gate {
                 terms,
                 &repository,
                 &grant,
-                &job.target,
-                platform,
-                &job.snapshot,
-                &run.request.source,
-            );
+                Subject {
+                    ci: &run.config.ci,
+                    target: &job.target,
+                    platform,
+                    source: &run.request.source,
+                    snapshot: &job.snapshot,
+                    executed: &subject,
+                },
+            )?;
             witness.merged = job.view != View::Tree;
             let warrant = decide(&subject.execution, &mut witness);
             repository.still(&self.moment)?;
@@ -83,7 +87,7 @@ impl Gate {
                     self.approve(run, &grant, ground, &subject.execution);
                     Ok(())
                 }
-                Warrant::NeedsApproval { foreign } => Err(witness.refusal(&subject, &foreign)),
+                Warrant::NeedsApproval { foreign } => Err(witness.refusal(&foreign)),
             }
         })
     }

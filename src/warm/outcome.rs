@@ -9,11 +9,13 @@ use super::destination::Destination;
 use super::evaluate::{Evaluation, differences, evaluate};
 use super::job::{Job, View};
 use super::run::Run;
+use super::sight;
+use super::turn::Turn;
 use super::verdict::{Grounds, unexported, verdict};
 use crate::error::{Error, Kind};
 use crate::plan::inputs::Inputs;
 use crate::plan::{Decision, Warm, WarmSource};
-use crate::record::{Finished, NewWarm, Outcome, WarmId};
+use crate::record::{CommitKey, Finished, NewWarm, Outcome, WarmId};
 use crate::registry::Reference;
 use crate::snapshot::Source;
 use crate::ui::{CiVerdict, TargetSummary, Verdict};
@@ -75,7 +77,10 @@ impl Ended {
 /// Decides, and carries out the decision.
 pub(super) async fn decide(run: &Run<'_>, job: &Job) -> Result<Ended, Error> {
     if let Some(evaluation) = evaluate(run, job).await? {
-        return carry_out(run, job, evaluation).await;
+        sight::inputs(run, job, evaluation.inputs.as_ref()).await?;
+        let ended = carry_out(run, job, evaluation).await?;
+        note_commit(run, job, &ended.summary);
+        return Ok(ended);
     }
     let mut summary = TargetSummary::new(&job.target.name, job.platform.clone());
     summary.source.clone_from(&job.source);
@@ -84,16 +89,39 @@ pub(super) async fn decide(run: &Run<'_>, job: &Job) -> Result<Ended, Error> {
     Ok(Ended::new(summary))
 }
 
+/// Remembers which key the commit came to, for whoever wants to know whether its cache was there when it was pushed.
+fn note_commit(run: &Run<'_>, job: &Job, summary: &TargetSummary) {
+    let warm = matches!(summary.outcome, Verdict::Warm | Verdict::AlreadyWarm);
+    let (Some(commit), Some(key), Some(destination)) =
+        (job.snapshot.commit(), &summary.key, &job.destination)
+    else {
+        return;
+    };
+    if !warm || job.view != View::Tree {
+        return;
+    }
+    let known = CommitKey {
+        commit: commit.to_string(),
+        target: job.target.name.clone(),
+        platform: summary.platform.clone().unwrap_or_default(),
+        cache: destination.repository.to_string(),
+        key: key.clone(),
+    };
+    run.note(run.records.note_commit(&known, run.world.now_ms() / 1000));
+}
+
 /// Whether the user may think that more was warmed than was: of what decides the result, something is not committed.
 async fn uncommitted(run: &Run<'_>, job: &Job, inputs: Option<&Inputs>) -> Option<String> {
-    if !run.is_head() || job.view != View::Tree {
+    // A courtesy to whoever asked; the daemon warms the work tree by itself.
+    if !run.request.attended || !run.is_head() || job.view != View::Tree {
         return None;
     }
     let (context, work_dir) = (job.context.clone(), PathBuf::from(&run.repository));
     let filters = inputs.map(|inputs| inputs.filters.clone());
     let dockerfile = work_dir.join(&job.target.dockerfile);
     let mut names = BTreeSet::new();
-    if std::fs::read(&dockerfile).is_ok_and(|text| text != job.dockerfile) {
+    let regular = std::fs::symlink_metadata(&dockerfile).is_ok_and(|file| file.is_file());
+    if regular && std::fs::read(&dockerfile).is_ok_and(|text| text != job.dockerfile) {
         names.insert(job.target.dockerfile.clone());
     }
     let edited = tokio::task::spawn_blocking(move || {
@@ -161,7 +189,15 @@ async fn carry_out(run: &Run<'_>, job: &Job, evaluation: Evaluation) -> Result<E
         // The decision rests on what was remembered of it.
         return Box::pin(decide(run, job)).await;
     }
-    build(run, job, &evaluation, summary).await
+    match Turn::take(run, job, &evaluation).await {
+        Turn::Now(_claim) => build(run, job, &evaluation, summary).await,
+        Turn::AfterAnother => Box::pin(decide(run, job)).await,
+        Turn::Later(reason) => {
+            summary.outcome = Verdict::Deferred;
+            reason.clone_into(&mut summary.reason);
+            Ok(Ended::new(summary))
+        }
+    }
 }
 
 fn begin(job: &Job, evaluation: &Evaluation) -> TargetSummary {
@@ -181,6 +217,9 @@ async fn build(
     let build = Build::new(run, job, evaluation).await?;
     let id = run.note(run.records.begin(&new_warm(run, job, evaluation)));
     let mut done = build.run().await;
+    if done.inputs.is_some() {
+        sight::inputs(run, job, done.inputs.as_ref()).await?;
+    }
     done.apply(&mut summary);
     if evaluation.inputs.is_none() {
         summary

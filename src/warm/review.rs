@@ -2,7 +2,7 @@
 
 use super::careful_config;
 use super::terms::{Executed, Terms};
-use super::witness::Witness;
+use super::witness::{Subject, Witness};
 use crate::config::{REPOSITORY_FILE, Target};
 use crate::consent::Grant;
 use crate::error::Error;
@@ -75,11 +75,15 @@ pub fn review(repository: &Repository, terms: Terms<'_>, grant: &Grant) -> Resul
                         terms,
                         repository,
                         grant,
-                        target,
-                        platform.as_deref(),
-                        &snapshot,
-                        &source,
-                    );
+                        Subject {
+                            ci,
+                            target,
+                            platform: platform.as_deref(),
+                            source: &source,
+                            snapshot: &snapshot,
+                            executed: &executed,
+                        },
+                    )?;
                     let waiting = match decide(&executed.execution, &mut witness) {
                         Warrant::Granted(_) => None,
                         Warrant::NeedsApproval { .. } => {

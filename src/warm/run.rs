@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::gate::Gate;
 use super::job::{Job, View};
+use super::sight::SharedSight;
 use super::terms::Terms;
 use super::{Request, show};
 use crate::builder::memory::{self, Remembered};
@@ -36,6 +37,8 @@ pub(super) struct Run<'a> {
     pub(super) branch: Option<String>,
     /// For what nobody asked for.
     pub(super) gate: Option<Gate>,
+    /// Which files were gone by.
+    pub(super) sight: SharedSight,
     builder: OnceCell<Builder>,
 }
 
@@ -69,6 +72,7 @@ impl<'a> Run<'a> {
             repository: origin.repository,
             branch: origin.branch,
             gate,
+            sight: SharedSight::default(),
             builder: OnceCell::new(),
         })
     }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use sha2::{Digest as _, Sha256};
+
 use super::evaluate::digest;
 use super::job::{RecipeFiles, recipe};
 use crate::builder::{Choice, memory};
@@ -90,6 +92,34 @@ impl Terms<'_> {
 }
 
 impl Executed {
+    /// A digest of what this recipe of `target` takes from another tree.
+    ///
+    /// # Errors
+    /// The tree cannot be read.
+    pub(super) fn taken(
+        &self,
+        ci: &Ci,
+        target: &Target,
+        snapshot: &Snapshot,
+    ) -> Result<[u8; 32], Error> {
+        let mut hash = Sha256::new();
+        // A tree that lacks it brings none.
+        if snapshot.exists(&target.dockerfile) {
+            let files = RecipeFiles::read(snapshot, ci, target)?;
+            for file in [Some(files.dockerfile), files.ignore_file] {
+                hash.update([u8::from(file.is_some())]);
+                hash.update(Sha256::digest(file.unwrap_or_default()));
+            }
+        }
+        if snapshot.exists(&target.context) {
+            let context = snapshot.context(&target.context)?;
+            for filter in &self.filters {
+                hash.update(digest(&context, filter)?);
+            }
+        }
+        Ok(hash.finalize().into())
+    }
+
     /// The files that a build asks for and that are not the same in `other`, by their paths in the context, sorted.
     ///
     /// # Errors

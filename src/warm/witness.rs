@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::configured;
+use super::configured::{checkout, configured};
 use super::terms::{Executed, Terms};
-use crate::config::Target;
+use crate::config::{Ci, Target};
 use crate::consent::Grant;
 use crate::error::{Error, Kind};
 use crate::plan::execution::Execution;
 use crate::plan::warrant::Evidence;
 use crate::snapshot::{Checkout, ObjectId, Repository, Snapshot, SnapshotError, Source};
+use crate::ui::text::clean;
 
 /// So many files are named where something needs approval.
 const SHOWN: usize = 10;
@@ -18,41 +19,56 @@ const SHOWN: usize = 10;
 /// So many of the commits that were approved by hand are compared with.
 const BY_HAND: usize = 3;
 
+/// What is to be built.
+#[derive(Clone, Copy)]
+pub(super) struct Subject<'a> {
+    /// What CI does.
+    pub(super) ci: &'a Ci,
+    pub(super) target: &'a Target,
+    pub(super) platform: Option<&'a str>,
+    pub(super) source: &'a Source,
+    /// The tree of the source.
+    pub(super) snapshot: &'a Snapshot,
+    /// What would run.
+    pub(super) executed: &'a Executed,
+}
+
 /// What the repository and the store know.
 pub(super) struct Witness<'a> {
     terms: Terms<'a>,
     repository: &'a Repository,
     grant: &'a Grant,
-    target: &'a Target,
-    platform: Option<&'a str>,
-    snapshot: &'a Snapshot,
-    source: &'a Source,
+    subject: Subject<'a>,
+    /// The commit that is checked out; `None` before the first.
+    head: Option<ObjectId>,
     /// The tree is that of a merge with the trusted upstream.
     pub(super) merged: bool,
     known: BTreeMap<ObjectId, Option<Execution>>,
 }
 
 impl<'a> Witness<'a> {
+    /// # Errors
+    /// What is checked out cannot be told.
     pub(super) fn new(
         terms: Terms<'a>,
         repository: &'a Repository,
         grant: &'a Grant,
-        target: &'a Target,
-        platform: Option<&'a str>,
-        snapshot: &'a Snapshot,
-        source: &'a Source,
-    ) -> Self {
-        Self {
+        subject: Subject<'a>,
+    ) -> Result<Self, SnapshotError> {
+        let head = match repository.head() {
+            Ok(head) => Some(head),
+            Err(SnapshotError::Unborn { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Self {
             terms,
             repository,
             grant,
-            target,
-            platform,
-            snapshot,
-            source,
+            subject,
+            head,
             merged: false,
             known: BTreeMap::new(),
-        }
+        })
     }
 
     /// The trusted commit that is nearest, of those that can be built, with what it executes.
@@ -70,9 +86,9 @@ impl<'a> Witness<'a> {
 
     /// The commit that the tree is, or that it changes; `None` before the first, and for a tree of no commit.
     fn commit(&self) -> Option<ObjectId> {
-        match self.source {
-            Source::Revision(_) if !self.merged => self.snapshot.commit(),
-            _ => self.repository.head().ok(),
+        match self.subject.source {
+            Source::Revision(_) if !self.merged => self.subject.snapshot.commit(),
+            _ => self.head,
         }
     }
 
@@ -97,56 +113,63 @@ impl<'a> Witness<'a> {
         self.repository.foreign_heads(tip, upstream, &approved)
     }
 
-    /// Foreign commits that are being checked out: git writes the work tree and the index before it moves HEAD, so that
-    /// for a moment somebody else's tree looks like the user's edits.
-    fn arriving(&self) -> BTreeSet<ObjectId> {
-        let mut trees = vec![self.snapshot.tree_id()];
-        let staged = Source::Staged;
-        let index = self
-            .repository
-            .snapshot(&staged, 0o022, Checkout::default());
-        trees.extend(index.map(|index| index.tree_id()).ok());
-        // What HEAD has, too, is judged by HEAD.
-        let head = self
-            .repository
-            .head()
-            .ok()
-            .and_then(|head| self.tree(head).ok());
-        trees.retain(|tree| head.as_ref().is_none_or(|head| head.tree_id() != *tree));
-        let tips = self.repository.tips_with_tree(&trees);
-        tips.into_iter()
-            .flat_map(|tip| self.foreign_heads(tip))
-            .collect()
+    /// Foreign commits whose files are in the work tree or the index though HEAD is not at them: git writes those before it
+    /// moves HEAD, and leaves them where it cannot. The index tells of what was edited since.
+    fn arriving(&self, head: ObjectId, own: bool) -> Result<BTreeSet<ObjectId>, SnapshotError> {
+        let mut known: BTreeSet<ObjectId> = self.grant.commits().collect();
+        known.extend(self.repository.trusted_upstream());
+        // Otherwise something that was undone since may come back out of HEAD's own history.
+        known.extend(own.then_some(head));
+        let arriving = |snapshot| self.repository.arriving(snapshot, head, &known);
+        let mut found = arriving(self.subject.snapshot)?;
+        if *self.subject.source != Source::Staged {
+            let staged = Source::Staged;
+            let index = self
+                .repository
+                .snapshot(&staged, 0o022, Checkout::default())?;
+            found.extend(arriving(&index)?);
+        }
+        Ok(found)
     }
 
     fn executed(&self, commit: ObjectId) -> Option<Executed> {
         let plain = self.tree(commit).ok()?;
         let (loaded, snapshot) = configured(self.repository, &plain).ok()?;
         let mut targets = loaded.value.targets.iter();
-        let target = targets.find(|target| target.name == self.target.name)?;
+        let target = targets.find(|target| target.name == self.subject.target.name)?;
         let ci = &loaded.value.ci;
-        let executed = self.terms.execution(ci, target, self.platform, &snapshot);
+        let executed = self
+            .terms
+            .execution(ci, target, self.subject.platform, &snapshot);
         executed.ok()
     }
 
     /// Says what needs approval, and how it differs from what is trusted.
-    pub(super) fn refusal(&self, subject: &Executed, foreign: &BTreeSet<ObjectId>) -> Error {
+    pub(super) fn refusal(&self, foreign: &BTreeSet<ObjectId>) -> Error {
         let short = |commit: &ObjectId| commit.to_string()[..7].to_owned();
         let commits: Vec<_> = foreign.iter().take(SHOWN).map(short).collect();
         let mut message = format!(
             "target {}: needs approval: it rests on commits that were not made here ({})",
-            self.target.name,
+            clean(&self.subject.target.name),
             commits.join(", ")
         );
         if let Some((commit, known)) = self.nearest_trusted() {
-            let parts = subject.execution.differences(&known.execution);
-            let files = subject.changed_files(&known).unwrap_or_default();
+            let parts = self
+                .subject
+                .executed
+                .execution
+                .differences(&known.execution);
+            let files = self
+                .subject
+                .executed
+                .changed_files(&known)
+                .unwrap_or_default();
             let of = short(&commit);
             if !parts.is_empty() {
                 let _ = write!(message, "\nnot as in {of}: {}", parts.join(", "));
             }
             if !files.is_empty() {
-                let shown: Vec<_> = files.iter().take(SHOWN).map(String::as_str).collect();
+                let shown: Vec<_> = files.iter().take(SHOWN).map(|name| clean(name)).collect();
                 let more = match files.len().saturating_sub(SHOWN) {
                     0 => String::new(),
                     more => format!(" and {more} more"),
@@ -168,13 +191,21 @@ impl Evidence for Witness<'_> {
     fn foreign(&mut self) -> BTreeSet<ObjectId> {
         let commit = self.commit();
         let mut foreign = commit.map_or_else(BTreeSet::new, |tip| self.foreign_heads(tip));
-        if commit.is_none() && matches!(self.source, Source::Revision(_)) {
-            // A tree without a history is nobody's.
-            foreign.insert(self.snapshot.tree_id());
+        let of_revision = matches!(self.subject.source, Source::Revision(_));
+        if commit.is_none() && (of_revision || !self.repository.is_new()) {
+            // A tree without a history is nobody's, except where there is nobody else yet.
+            foreign.insert(self.subject.snapshot.tree_id());
         }
-        let uncommitted = matches!(self.source, Source::Staged | Source::Worktree);
+        let uncommitted = matches!(self.subject.source, Source::Staged | Source::Worktree);
         if uncommitted && !self.merged {
-            foreign.extend(self.arriving());
+            let arriving = commit.map_or_else(
+                || Ok(BTreeSet::new()),
+                |head| self.arriving(head, foreign.is_empty()),
+            );
+            // What cannot be compared may be anybody's.
+            foreign.extend(
+                arriving.unwrap_or_else(|_| BTreeSet::from([self.subject.snapshot.tree_id()])),
+            );
             let merging = self.repository.merging().into_iter();
             foreign.extend(merging.flat_map(|tip| self.foreign_heads(tip)));
         }
@@ -192,5 +223,12 @@ impl Evidence for Witness<'_> {
         let execution = self.executed(commit).map(|executed| executed.execution);
         self.known.insert(commit, execution.clone());
         execution
+    }
+
+    fn inputs(&mut self, commit: ObjectId) -> Option<[u8; 32]> {
+        let Subject { ci, target, .. } = self.subject;
+        let plain = self.tree(commit).ok()?;
+        let snapshot = plain.checked_out(ci.umask, checkout(ci)).ok()?;
+        self.subject.executed.taken(ci, target, &snapshot).ok()
     }
 }

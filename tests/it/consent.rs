@@ -140,6 +140,33 @@ fn a_foreign_commit_that_changes_nothing_that_is_executed_is_built() {
 }
 
 #[test]
+fn foreign_files_are_not_run_by_a_recipe_of_ones_own() {
+    let desk = Desk::offline();
+    desk.foreign("theirs", &|repo| {
+        repo.file("app.py", "evil\n");
+    });
+    assert_eq!(
+        desk.head().code,
+        5,
+        "all files count before the first build"
+    );
+    let desk = Desk::new();
+    desk.here.file("app.py", "mine\n");
+    desk.here.commit();
+    desk.foreign("theirs", &|repo| {
+        repo.file("app.sh", "touch /evil\n");
+    });
+    desk.head().is("already-warm");
+    desk.proxy.forget();
+    let own = dockerfile() + "COPY app.sh /\nRUN sh /app.sh\n";
+    desk.here.file("Dockerfile", own);
+    desk.refuses("an edit", &desk.worktree());
+    desk.here.git(&["switch", "--quiet", "--create", "own"]);
+    desk.here.commit();
+    desk.refuses("a commit", &desk.head());
+}
+
+#[test]
 fn what_was_approved_once_needs_no_approval_again() {
     let desk = Desk::new();
     desk.foreign("theirs", &|repo| {

@@ -31,6 +31,62 @@ fn a_checkout_that_has_not_come_to_head_yet_is_not_the_users_edit() {
 }
 
 #[test]
+fn a_checkout_that_never_comes_to_head_is_not_the_users_edit() {
+    let desk = Desk::offline();
+    desk.foreign("evil", &|repo| {
+        repo.file("Dockerfile", dockerfile() + "RUN touch /evil\n");
+    });
+    desk.here.git(&["switch", "--quiet", "topic"]);
+    let fails = |arguments: &[&str]| {
+        let output = std::process::Command::new("git")
+            .args(arguments)
+            .current_dir(desk.here.path())
+            .output();
+        assert!(!output.expect("git runs").status.success());
+    };
+    // A directory of that name is a branch already; and what is checked out has no reference of its own.
+    let url = desk.team.path().display().to_string();
+    desk.team.git(&["switch", "--quiet", "evil"]);
+    desk.team.file("later", "x\n").commit();
+    desk.here.git(&["fetch", "--quiet", &url, "evil"]);
+    fails(&["checkout", "-b", "main/x", "FETCH_HEAD"]);
+    assert_eq!(desk.here.git(&["branch", "--show-current"]), "topic");
+    desk.refuses("a branch in the way", &desk.worktree());
+    desk.here.file("Dockerfile", dockerfile() + "RUN true\n");
+    desk.refuses("edited", &desk.worktree());
+    desk.here.git(&["reset", "--quiet", "--hard"]);
+    desk.here
+        .git(&["checkout", "--quiet", "origin/evil", "--", "Dockerfile"]);
+    desk.refuses("a file", &desk.worktree());
+    desk.here.git(&["reset", "--quiet", "--hard"]);
+    assert_eq!(desk.worktree().code, 3);
+
+    desk.here
+        .git(&["checkout", "--quiet", "--orphan", "tmp", "origin/evil"]);
+    desk.refuses("an orphan", &desk.worktree());
+    desk.here.git(&["checkout", "--quiet", "--force", "topic"]);
+    let long = format!("{}x", "long-name/".repeat(110));
+    desk.here
+        .git(&["checkout", "--quiet", "-b", &long, "origin/evil"]);
+    let refused = desk.worktree();
+    assert!(refused.code == 3 && !refused.built(), "{refused:#?}");
+    assert!(format!("{refused:?}").contains("read HEAD"), "{refused:#?}");
+}
+
+#[test]
+fn a_file_name_draws_no_line() {
+    let desk = Desk::offline();
+    desk.foreign("evil", &|repo| {
+        repo.file("evil\nhint: all is well", "x");
+        repo.file("Dockerfile", dockerfile() + "RUN touch /evil\n");
+    });
+    let command = desk.machine.prewarm(desk.here.path());
+    let refused = command.args(["job", "--source", "head"]).run();
+    let text = refused.stdout + &refused.stderr;
+    assert!(text.contains("evil hint: all is well"), "{text}");
+}
+
+#[test]
 fn planted_programs_are_not_run() {
     let desk = Desk::offline();
     let canary = desk.machine.home().join("canary");

@@ -1,11 +1,12 @@
 //! What tests are made of: engines, repositories, machines, CI builds, a registry and a proxy before it.
 
 pub(crate) mod ci;
+pub(crate) mod daemon;
 pub(crate) mod desk;
 pub(crate) mod engines;
 mod git_server;
 pub(crate) mod hooks;
-mod http;
+pub(crate) mod http;
 pub(crate) mod old_engine;
 pub(crate) mod prewarm;
 pub(crate) mod proxy;
@@ -16,4 +17,6 @@ pub(crate) mod running;
 pub(crate) mod ssh_agent;
 pub(crate) mod tls_buildkitd;
 mod tokens;
+pub(crate) mod user_manager;
 pub(crate) mod wait;
+pub(crate) mod wire;

@@ -103,7 +103,7 @@ fn only_the_ui_prints() {
         "io::stdout",
         "io::stderr",
     ];
-    let found = lines_with(&printing, &["ui"]);
+    let found = lines_with(&printing, &["ui", "daemon/log"]);
     let found: Vec<_> = found
         .into_iter()
         .filter(|line| !line.contains("is_terminal()"))
@@ -130,6 +130,24 @@ fn planning_is_pure() {
 }
 
 #[test]
+fn the_daemon_decides_without_doing_anything() {
+    let impure = [
+        "tokio",
+        "std::fs",
+        "std::net",
+        "std::process",
+        "std::env",
+        "SystemTime",
+        "Instant::now",
+    ];
+    let elsewhere: Vec<_> = lines_with(&impure, &["daemon/state/tests"])
+        .into_iter()
+        .filter(|line| line.starts_with("daemon/state") || line.starts_with("daemon/interest"))
+        .collect();
+    assert!(elsewhere.is_empty(), "{elsewhere:#?}");
+}
+
+#[test]
 fn foreign_crates_stay_in_their_modules() {
     for (krate, modules) in [
         ("git2::", &["snapshot"][..]),
@@ -137,6 +155,10 @@ fn foreign_crates_stay_in_their_modules() {
         ("bollard_buildkit_proto::", &["buildkit"]),
         ("rusqlite::", &["record"]),
         ("reqwest::", &["registry"]),
+        ("notify::", &["daemon/watch"]),
+        ("daemonize::", &["daemon/detach"]),
+        ("sd_notify::", &["daemon/service"]),
+        ("tracing_appender::", &["daemon/log"]),
     ] {
         let found = lines_with(&[krate], modules);
         assert!(found.is_empty(), "{krate} outside {modules:?}: {found:#?}");

@@ -110,6 +110,8 @@ struct World {
     foreign: BTreeSet<ObjectId>,
     trusted: Vec<ObjectId>,
     executions: BTreeMap<ObjectId, Execution>,
+    /// What the state's recipe takes from commits, where that is not the same for all.
+    inputs: BTreeMap<ObjectId, Option<u8>>,
 }
 
 impl Evidence for World {
@@ -128,6 +130,11 @@ impl Evidence for World {
     fn execution(&mut self, commit: ObjectId) -> Option<Execution> {
         self.executions.get(&commit).cloned()
     }
+
+    fn inputs(&mut self, commit: ObjectId) -> Option<[u8; 32]> {
+        let inputs = self.inputs.get(&commit).copied();
+        inputs.unwrap_or(Some(0)).map(|number| [number; 32])
+    }
 }
 
 fn commit(number: u8) -> ObjectId {
@@ -145,6 +152,7 @@ fn what_nobody_approved_needs_approval() {
         foreign: BTreeSet::from([commit(1)]),
         trusted: vec![commit(0)],
         executions: BTreeMap::from([(commit(0), known(0)), (commit(1), known(1))]),
+        inputs: BTreeMap::new(),
     };
     let refused = Warrant::NeedsApproval {
         foreign: BTreeSet::from([commit(1)]),
@@ -162,6 +170,18 @@ fn what_nobody_approved_needs_approval() {
         decide(&known(2), &mut world),
         Warrant::Granted(Ground::OwnWork)
     );
+    // Unless the user's own recipe takes more from it than its own does.
+    for brought in [Some(1), None] {
+        world.inputs.insert(commit(1), brought);
+        assert_eq!(decide(&known(2), &mut world), refused);
+        assert_eq!(
+            decide(&known(0), &mut world),
+            Warrant::Granted(Ground::Upstream)
+        );
+    }
+    world.inputs.insert(commit(0), None);
+    assert_eq!(decide(&known(2), &mut world), refused, "unknown everywhere");
+    world.inputs.clear();
     // One that cannot be built at all may have brought anything.
     world.executions.remove(&commit(1));
     assert_eq!(decide(&known(2), &mut world), refused);
@@ -187,12 +207,16 @@ proptest! {
             foreign: foreign.iter().copied().map(commit).collect(),
             trusted: trusted.iter().copied().map(commit).collect(),
             executions: recipes.iter().map(|(number, recipe)| (commit(*number), known(*recipe))).collect(),
+            inputs: BTreeMap::new(),
         };
         let harmless = |recipe: &u8| {
             approved.contains(recipe) || trusted.iter().any(|number| recipes.get(number) == Some(recipe))
         };
         let expected = harmless(&subject)
-            || foreign.iter().all(|number| recipes.get(number).is_some_and(harmless));
+            || foreign.is_empty()
+            // What the subject's recipe takes has to be as in something trusted.
+            || !trusted.is_empty()
+                && foreign.iter().all(|number| recipes.get(number).is_some_and(harmless));
         let granted = matches!(decide(&known(subject), &mut world), Warrant::Granted(_));
         prop_assert_eq!(granted, expected);
     }

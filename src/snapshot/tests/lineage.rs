@@ -8,13 +8,13 @@ use super::super::{ObjectId, Repository, SnapshotError, Source};
 use super::Fixture;
 
 /// A remote with a commit, and somebody's clone of it.
-struct Team {
-    remote: Fixture,
-    here: Fixture,
+pub(super) struct Team {
+    pub(super) remote: Fixture,
+    pub(super) here: Fixture,
 }
 
 impl Team {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let remote = Fixture::with(&[("a", "1\n")]);
         let here = Fixture::new();
         here.git(&[
@@ -30,7 +30,7 @@ impl Team {
     }
 
     /// A commit of somebody else on a branch of the remote, fetched.
-    fn foreign(&self, branch: &str) -> ObjectId {
+    pub(super) fn foreign(&self, branch: &str) -> ObjectId {
         let start = ["switch", "--quiet", "--force-create", branch, "main"];
         self.remote.git(&start);
         self.remote.write(branch, "theirs\n");
@@ -40,13 +40,13 @@ impl Team {
         commit
     }
 
-    fn own(&self, name: &str) -> ObjectId {
+    pub(super) fn own(&self, name: &str) -> ObjectId {
         self.here.write(name, "mine\n");
         self.here.commit()
     }
 
     #[track_caller]
-    fn is_foreign(&self, revision: &str, expected: &[ObjectId]) {
+    pub(super) fn is_foreign(&self, revision: &str, expected: &[ObjectId]) {
         let found = heads(&self.here.repository(), self.here.id(revision));
         assert_eq!(found, expected.iter().copied().collect(), "{revision}");
     }
@@ -272,25 +272,6 @@ fn a_repository_at_work_is_not_settled() {
     repository.still(&moment).expect("as before");
     here.git(&["switch", "--quiet", "--create", "other"]);
     assert!(repository.still(&moment).is_err());
-}
-
-#[test]
-fn a_tree_that_is_being_checked_out_is_known_by_its_commit() {
-    let team = Team::new();
-    let theirs = team.foreign("theirs");
-    let repository = team.here.repository();
-    let tree = team.here.worktree().tree_id();
-    let tips = repository.tips_with_tree(&[tree]);
-    assert_eq!(tips, BTreeSet::from([team.here.id("HEAD")]));
-    team.here.git(&[
-        "restore",
-        "--source=origin/theirs",
-        "--staged",
-        "--worktree",
-        ".",
-    ]);
-    let tree = team.here.worktree().tree_id();
-    assert_eq!(repository.tips_with_tree(&[tree]), BTreeSet::from([theirs]));
 }
 
 #[test]

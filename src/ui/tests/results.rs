@@ -4,10 +4,11 @@ use insta::assert_snapshot;
 use serde_json::Value;
 
 use super::*;
-use crate::record::{NewWarm, Outcome, State, WarmId};
+use crate::record::{Lead, NewWarm, Outcome, Push, State, WarmId};
 
 fn target(outcome: Verdict) -> TargetSummary {
     TargetSummary {
+        label: "builder".to_owned(),
         target: "builder".to_owned(),
         platform: Some("linux/amd64".to_owned()),
         outcome,
@@ -313,18 +314,34 @@ fn the_history_is_a_table() {
         row("/srv/b/app", State::Finished(Outcome::AlreadyWarm)),
         arm,
     ];
+    let mut pushed = row("/home/a/app", State::Finished(Outcome::Warm));
+    pushed.id = WarmId(77);
+    let lead = Lead {
+        push: Push {
+            repository: "/home/a/app".to_owned(),
+            branch: Some("feature/x".to_owned()),
+            commit: "1a2b3c4d5e6f".to_owned(),
+            at: 1_172_000,
+        },
+        target: "builder".to_owned(),
+        platform: "linux/amd64".to_owned(),
+        warm: Some(WarmId(77)),
+        lead_ms: Some(100_000),
+    };
+    let rows: Vec<_> = rows.into_iter().chain([pushed]).collect();
     let captured = capture(Mode::Plain);
     captured
         .ui
-        .history(&rows, 1_000_000 + 7_200_000)
+        .history(&rows, &[lead], 1_000_000 + 7_200_000)
         .expect("it is written to memory");
     assert_snapshot!(captured.stdout.text(), @r"
-    WHEN     TARGET                          OUTCOME       COMMIT    STEPS            EXPORTED  TIME    TAGS
+    WHEN     TARGET                          OUTCOME       COMMIT    STEPS            EXPORTED  TIME    LEAD    TAGS
     2 h ago  web/builder                     running       worktree
     2 h ago  web/builder                     interrupted   staged
-    2 h ago  /home/a/app/builder             warm          1a2b3c4   3 cached, 2 run  12.4 MB   1m 12s  builder-cache-feature-x (+1)
-    2 h ago  /srv/b/app/builder linux/amd64  already-warm  1a2b3c4   3 cached, 2 run  12.4 MB   1m 12s  builder-cache-feature-x (+1)
-    2 h ago  /srv/b/app/builder linux/arm64  failed        1a2b3c4   3 cached, 2 run  12.4 MB   1m 12s  builder-cache-feature-x (+1)
+    2 h ago  /home/a/app/builder             warm          1a2b3c4   3 cached, 2 run  12.4 MB   1m 12s          builder-cache-feature-x (+1)
+    2 h ago  /srv/b/app/builder linux/amd64  already-warm  1a2b3c4   3 cached, 2 run  12.4 MB   1m 12s          builder-cache-feature-x (+1)
+    2 h ago  /srv/b/app/builder linux/arm64  failed        1a2b3c4   3 cached, 2 run  12.4 MB   1m 12s          builder-cache-feature-x (+1)
+    2 h ago  /home/a/app/builder             warm          1a2b3c4   3 cached, 2 run  12.4 MB   1m 12s  1m 40s  builder-cache-feature-x (+1)
     ");
 }
 
@@ -333,7 +350,7 @@ fn an_empty_history_says_so() {
     let captured = capture(Mode::Plain);
     captured
         .ui
-        .history(&[], 0)
+        .history(&[], &[], 0)
         .expect("it is written to memory");
     assert_snapshot!(captured.stdout.text(), @"nothing was warmed yet");
 }
@@ -343,11 +360,16 @@ fn the_history_in_json() {
     let captured = capture(Mode::Json);
     captured
         .ui
-        .history(&[row("/home/a/app", State::Finished(Outcome::Warm))], 0)
+        .history(
+            &[row("/home/a/app", State::Finished(Outcome::Warm))],
+            &[],
+            0,
+        )
         .expect("it is written to memory");
     let document: Value = serde_json::from_str(&captured.stdout.text()).expect("it is JSON");
     assert_snapshot!(format!("{document:#}"), @r#"
     {
+      "pushes": [],
       "warms": [
         {
           "branch": "feature/x",

@@ -200,5 +200,7 @@ fn whoever_captures_the_output_does_not_wait_for_us() {
     assert_eq!((code(&output), output.stdout), (Some(0), vec![]));
     assert!(begin.elapsed() < Duration::from_secs(5));
     let pid = fs::read_to_string(hooked.repo.path().join("pid")).expect("it was started");
-    let _ended = Command::new("kill").arg(pid.trim()).status();
+    let _ended = Command::new("sh")
+        .args(["-c", &format!("kill {}", pid.trim())])
+        .status();
 }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -186,6 +186,23 @@ impl Prewarm {
         let this = self.args(["--json"]);
         let mut command = Command::new(&this.program);
         Running::new(this.prepare(&mut command), Arc::clone(&this.home))
+    }
+
+    /// Its environment.
+    pub(crate) fn environment(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.environment
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Starts it with these as standard output and error.
+    pub(super) fn spawn(self, stdout: Stdio, stderr: Stdio) -> Child {
+        let mut command = Command::new(&self.program);
+        self.prepare(&mut command)
+            .stdout(stdout)
+            .stderr(stderr)
+            .spawn()
+            .expect("prewarm can be run")
     }
 
     fn prepare<'command>(&self, command: &'command mut Command) -> &'command mut Command {

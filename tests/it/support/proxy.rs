@@ -76,6 +76,8 @@ struct Rule {
 #[derive(Default)]
 struct State {
     requests: Vec<Request>,
+    /// Those that the registry took something with.
+    taken: Vec<Request>,
     rules: Vec<Rule>,
     held: usize,
     released: bool,
@@ -152,6 +154,11 @@ impl Proxy {
     /// What was asked so far, since [`Proxy::forget`].
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.shared.state().requests.clone()
+    }
+
+    /// What the registry took, since the beginning: blobs and manifests that are complete.
+    pub(crate) fn taken(&self) -> Vec<Request> {
+        self.shared.state().taken.clone()
     }
 
     /// How many requests match.
@@ -259,12 +266,17 @@ impl Shared {
                 // What was not read makes this a reset.
                 client.shutdown(Shutdown::Both)
             }
-            Some(Fault::Hold) => {
-                self.hold();
-                forward(client, from_client, head, false)
+            fault => {
+                if matches!(fault, Some(Fault::Hold)) {
+                    self.hold();
+                }
+                let slow = matches!(fault, Some(Fault::Slow));
+                forward(client, from_client, head, slow, || {
+                    if request.method == "PUT" {
+                        self.state().taken.push(request.clone());
+                    }
+                })
             }
-            Some(Fault::Slow) => forward(client, from_client, head, true),
-            None => forward(client, from_client, head, false),
         }
     }
 
@@ -296,6 +308,7 @@ fn forward(
     mut from_client: BufReader<TcpStream>,
     mut head: Head,
     slow: bool,
+    taken: impl FnOnce(),
 ) -> io::Result<()> {
     head.set("Connection", "close");
     let mut registry = TcpStream::connect(&engines().registry)?;
@@ -308,6 +321,10 @@ fn forward(
             io::copy(&mut from_client, &mut to_registry).map(drop)
         }
     });
+    let mut registry = BufReader::new(registry);
+    if registry.fill_buf()?.starts_with(b"HTTP/1.1 201") {
+        taken();
+    }
     io::copy(&mut registry, &mut client)?;
     client.shutdown(Shutdown::Both)
 }
