@@ -169,6 +169,8 @@ pub struct State {
     trees: BTreeMap<PathBuf, Tree>,
     jobs: BTreeMap<JobId, Job>,
     next: JobId,
+    /// Questions of jobs that let a look at HEAD go first.
+    held: Vec<(JobId, Question)>,
     pause: Option<Pause>,
     /// When the builds that still run are stopped.
     stop: Option<Instant>,
@@ -190,6 +192,7 @@ impl State {
             trees: BTreeMap::new(),
             jobs: BTreeMap::new(),
             next: 1,
+            held: Vec::new(),
             pause: None,
             stop: None,
             recheck: now + settings.recheck,
@@ -214,6 +217,7 @@ impl State {
             Event::Stop => self.stop(now, &mut effects),
             Event::Tick => {}
         }
+        self.answer_held(&mut effects);
         self.pass_time(now, &mut effects);
         self.start(now, &mut effects);
         if self.stop.is_some() && self.jobs.is_empty() {

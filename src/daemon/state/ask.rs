@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, JobId, State};
+use super::{Effect, JobId, State, View};
 
 /// A job has found something to build.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +35,10 @@ pub enum Answer {
 
 impl State {
     pub(super) fn asked(&mut self, id: JobId, question: Question, effects: &mut Vec<Effect>) {
+        if self.lets_head_go_first(id) {
+            self.held.push((id, question));
+            return;
+        }
         let answer = self.answer(id, &question);
         if let Some(job) = self.jobs.get_mut(&id) {
             let Question {
@@ -54,6 +58,27 @@ impl State {
             question: question.id,
             answer,
         });
+    }
+
+    /// HEAD is what CI builds next: what is saved does not take its room while it is being looked at.
+    fn lets_head_go_first(&self, id: JobId) -> bool {
+        let Some(job) = self.jobs.get(&id).filter(|job| job.view == View::Worktree) else {
+            return false;
+        };
+        let mut heads = self
+            .jobs
+            .values()
+            .filter(|other| other.is_of(&job.tree, View::Head));
+        heads.any(|head| head.asked.is_empty() && !head.cancelled)
+    }
+
+    /// Answers whoever let HEAD go first, where it has.
+    pub(super) fn answer_held(&mut self, effects: &mut Vec<Effect>) {
+        for (id, question) in std::mem::take(&mut self.held) {
+            if self.jobs.contains_key(&id) {
+                self.asked(id, question, effects);
+            }
+        }
     }
 
     fn answer(&mut self, id: JobId, question: &Question) -> Answer {

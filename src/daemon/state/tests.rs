@@ -266,13 +266,14 @@ fn a_newer_snapshot_takes_over_when_its_build_has_begun() {
     assert_eq!(story.asks(old, "one"), Answer::Go);
     story.begins(old);
     story.settles();
+    let head = story.job(View::Head);
+    story.settled(head);
     let new = story.job(View::Worktree);
     assert_eq!(story.asks(new, "two"), Answer::Go);
     assert!(story.cancelled.is_empty());
     story.begins(new);
     assert_eq!(story.cancelled, [old]);
     story.ends(old, End::Died);
-    story.ends(story.state.next - 1, End::Died);
     story.settled(new);
     assert_eq!(story.state.builds(), 0);
 }
@@ -448,6 +449,33 @@ fn builds_have_their_grace_when_the_daemon_stops() {
     assert_eq!(story.state.deadline(story.now), None);
     story.ends(head, End::Died);
     assert!(story.exited);
+}
+
+#[test]
+fn head_goes_first() {
+    let mut story = Story::idle(SETTINGS);
+    story.settles();
+    let (head, worktree) = (story.job(View::Head), story.job(View::Worktree));
+    let question = Question {
+        id: 1,
+        target: "builder".to_owned(),
+        fingerprint: "two".to_owned(),
+    };
+    let job = worktree;
+    story.happens(Event::Asked { job, question });
+    assert_eq!(story.answers, []);
+    story.happens(Event::Asked {
+        job: head,
+        question: Question {
+            id: 1,
+            target: "builder".to_owned(),
+            fingerprint: "one".to_owned(),
+        },
+    });
+    assert_eq!(
+        story.answers,
+        [(head, Answer::Go), (worktree, Answer::Full)]
+    );
 }
 
 #[test]
