@@ -49,11 +49,7 @@ fn a_commit_is_warm_before_it_is_pushed() {
     let _server = origin(&repo);
     let machine = Machine::new();
     machine.allow(repo.path());
-    let hooks = machine
-        .prewarm(repo.path())
-        .args(["hooks", "install"])
-        .run();
-    assert_eq!(hooks.code(), 0, "{}", hooks.stderr);
+    machine.install_hooks(repo.path());
     let daemon = Daemon::start(&machine);
     let mut follower = daemon.follow();
     follower.until_idle();
@@ -319,11 +315,7 @@ fn hooks_warm_without_a_daemon_where_that_is_wanted() {
     machine
         .configure("[hooks]\nstandalone = true\n")
         .allow(repo.path());
-    let hooks = machine
-        .prewarm(repo.path())
-        .args(["hooks", "install"])
-        .run();
-    assert_eq!(hooks.code(), 0, "{}", hooks.stderr);
+    machine.install_hooks(repo.path());
     repo.file("deps.txt", format!("{} alone\n", scene.seed));
     let output = commit_here(&machine, repo.path());
     assert!(
@@ -371,11 +363,7 @@ fn a_push_can_wait_for_the_cache() {
     machine
         .configure("[hooks]\npre_push = \"wait\"\n")
         .allow(repo.path());
-    let hooks = machine
-        .prewarm(repo.path())
-        .args(["hooks", "install"])
-        .run();
-    assert_eq!(hooks.code(), 0, "{}", hooks.stderr);
+    machine.install_hooks(repo.path());
     let _daemon = Daemon::start(&machine);
     repo.file("deps.txt", format!("{} more\n", scene.seed))
         .commit();
@@ -439,17 +427,12 @@ fn only_what_was_really_pushed_is_in_the_history() {
     let _server = origin(&repo);
     let machine = Machine::new();
     machine.allow(repo.path());
-    let hooks = machine
-        .prewarm(repo.path())
-        .args(["hooks", "install"])
-        .run();
-    assert_eq!(hooks.code(), 0, "{}", hooks.stderr);
+    machine.install_hooks(repo.path());
     let daemon = Daemon::start(&machine);
     let mut follower = daemon.follow();
     follower.until_idle();
     repo.file("README.md", "More\n").commit();
     // Neither of these sends what is checked out.
-
     repo.git(&["push", "--quiet", "--dry-run", "origin", "topic"]);
     let mut command = git_command(repo.path());
     let other = command.args(["push", "--quiet", "origin", "main:other"]);

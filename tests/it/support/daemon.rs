@@ -258,6 +258,15 @@ impl Machine {
         self
     }
 
+    /// Installs git's hooks in a repository.
+    #[track_caller]
+    pub(crate) fn install_hooks(&self, repository: &Path) -> &Self {
+        let install = self.prewarm(repository).args(["hooks", "install"]);
+        let finished = install.run();
+        assert_eq!(finished.code(), 0, "{}", finished.stderr);
+        self
+    }
+
     /// What the history says, newest first.
     #[track_caller]
     pub(crate) fn history(&self) -> Value {
