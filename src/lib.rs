@@ -17,7 +17,7 @@
 //!        ├─ buildkit     the solve, and the session that serves files to it
 //!        ├─ publish      tags, and whether what they name is complete; registry: the OCI API
 //!        └─ record       the history
-//! config, paths, world, program, error, ui      the ground that all stand on
+//! config, paths, state_file, world, program, error, ui      the ground that all stand on
 //! ```
 //!
 //! What holds throughout: only `snapshot` knows git, only `engine` the Docker Engine, only `registry` HTTP, only
@@ -45,6 +45,7 @@ pub mod record;
 pub mod registry;
 pub mod service;
 pub mod snapshot;
+pub mod state_file;
 pub mod ui;
 pub mod warm;
 pub mod worker;
