@@ -17,6 +17,7 @@ mod http;
 mod reference;
 mod refusal;
 mod retry;
+mod tags;
 mod token;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ pub use credentials::{CredentialStore, Credentials};
 pub use digest::Digest;
 pub use error::RegistryError;
 pub use reference::{Reference, ReferenceError, Repository, TAG_LIMIT, is_tag};
+pub use tags::Deletion;
 
 use self::http::{Answer, Follow, Url};
 use crate::config::RegistrySettings;

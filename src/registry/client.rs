@@ -314,7 +314,7 @@ impl Client {
         Ok(Some(authorization))
     }
 
-    /// The authorization that we may send without being asked; who may push may pull.
+    /// The authorization that we may send without being asked; who may push or delete may pull.
     fn known(&self, call: &Call<'_>) -> Option<Authorization> {
         let authorizations = self
             .authorizations
@@ -361,9 +361,15 @@ impl Client {
 fn purposes(call: &Call<'_>) -> impl Iterator<Item = Purpose> {
     let registry = call.repository.registry().to_owned();
     let path = call.repository.path().to_owned();
-    let pull = (call.access == Access::Pull).then(|| Some((path.clone(), Access::Pull)));
-    [Some(None), Some(Some((path, Access::Push))), pull]
-        .into_iter()
-        .flatten()
+    let enough: &[Access] = match call.access {
+        Access::Pull => &[Access::Push, Access::Delete, Access::Pull],
+        Access::Push => &[Access::Push],
+        Access::Delete => &[Access::Delete],
+    };
+    let tokens = enough
+        .iter()
+        .map(move |access| Some((path.clone(), *access)));
+    std::iter::once(None)
+        .chain(tokens)
         .map(move |purpose| (registry.clone(), purpose))
 }

@@ -94,6 +94,16 @@ pub enum RegistryError {
         /// Its own words.
         message: String,
     },
+    /// It deletes nothing for anybody.
+    #[error("registry {registry} does not allow deletion in {repository}: {message}")]
+    NoDeletion {
+        /// Its host.
+        registry: String,
+        /// The repository's path.
+        repository: String,
+        /// Its own words.
+        message: String,
+    },
     /// Any other status.
     #[error("registry {registry} failed with status {status}: {message}")]
     Server {
@@ -177,6 +187,12 @@ impl Remedy for RegistryError {
             Self::NotFound { repository, .. } => {
                 Some(format!("Create {repository} in the registry first, or correct `cache`."))
             }
+            Self::NoDeletion { .. } => Some(
+                "Let it be switched on: for CNCF's registry that is `storage.delete.enabled: true`, or \
+                 REGISTRY_STORAGE_DELETE_ENABLED=true. Hosted registries that do not offer it have retention rules of their \
+                 own."
+                    .to_owned(),
+            ),
             Self::RateLimited { registry, retry_after, .. } => Some(match retry_after {
                 Some(pause) => format!("Try again in {} s; a login (`{}`) often raises the limit.", pause.as_secs(), login(registry)),
                 None => format!("Try again later; a login (`{}`) often raises the limit.", login(registry)),

@@ -9,6 +9,7 @@ use super::script::{Script, reply};
 use super::*;
 
 mod login;
+mod tags;
 mod upload;
 
 const INDEX: &str =

@@ -24,6 +24,7 @@ const DEFAULT_LIFETIME: Duration = Duration::from_secs(60);
 pub(super) enum Access {
     Pull,
     Push,
+    Delete,
 }
 
 /// A token and how long it is good for.
@@ -46,6 +47,7 @@ pub(super) fn scopes(path: &str, access: Access, demanded: Option<&str>) -> Vec<
     let actions = match access {
         Access::Pull => "pull",
         Access::Push => "pull,push",
+        Access::Delete => "pull,delete",
     };
     let ours = format!("repository:{path}:{actions}");
     let resource = |scope: &str| {
@@ -154,6 +156,11 @@ mod tests {
                 Access::Push,
                 Some("repository:a/b:pull"),
                 vec!["repository:a/b:pull,push"],
+            ),
+            (
+                Access::Delete,
+                Some("repository:a/b:delete"),
+                vec!["repository:a/b:pull,delete"],
             ),
             (Access::Pull, Some(""), vec!["repository:a/b:pull"]),
             (
