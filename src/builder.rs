@@ -7,14 +7,16 @@ pub mod memory;
 
 use std::path::PathBuf;
 
+use futures_util::future::{Either, select};
 use serde::{Deserialize, Serialize};
 
 use crate::buildkit::Client;
 use crate::config::{CiBuildkit, Endpoint, UserConfig, refused_image};
 use crate::engine::{
-    self, Engine, EngineError, Login, Progress, Settings, State, Surroundings, dial,
+    self, Engine, EngineError, EngineInfo, Login, Progress, Settings, State, Surroundings, dial,
 };
 use crate::error::{Error, Kind};
+use crate::prune::space;
 use crate::registry::Registry;
 use crate::world::World;
 
@@ -100,6 +102,8 @@ pub struct Builder {
     pub identity: Identity,
     /// What the user should know about the way here.
     pub notes: Vec<String>,
+    /// The directory of the Engine's data, if it builds there, on this machine, and the Engine was asked.
+    pub data_root: Option<PathBuf>,
 }
 
 /// What connecting needs to know.
@@ -280,8 +284,18 @@ impl Connector<'_> {
         image: &str,
         (docker, running): &(Engine, engine::Running),
     ) -> Result<Builder, Error> {
-        let stream = engine::container::dial(docker, &running.container_id).await?;
-        let client = Client::connect(stream).await?;
+        let connected = async {
+            let stream = engine::container::dial(docker, &running.container_id).await?;
+            Ok::<_, Error>(Client::connect(stream).await?)
+        };
+        // The Engine tells meanwhile where its data is; that is not worth waiting for.
+        let (client, data_root) = match select(Box::pin(connected), Box::pin(docker.info())).await {
+            Either::Left((client, _)) => (client?, None),
+            Either::Right((info, connected)) => (
+                connected.await?,
+                info.ok().and_then(|info| root(docker, &info)),
+            ),
+        };
         let doubt = match self.ci {
             CiBuildkit::Image(_) => None,
             CiBuildkit::Engine => Some(format!(
@@ -289,7 +303,10 @@ impl Connector<'_> {
             )),
         };
         let version = format!("{} {}", client.info().version, running.image_digest);
-        Ok(builder(client, version, doubt))
+        Ok(Builder {
+            data_root,
+            ..builder(client, version, doubt)
+        })
     }
 
     async fn engine(&self) -> Result<Builder, Error> {
@@ -297,7 +314,8 @@ impl Connector<'_> {
         // To describe itself takes the Engine longer than to connect.
         let connected = async { Ok::<_, Error>(Client::connect(docker.grpc().await?).await?) };
         let (info, client) = tokio::join!(docker.info(), connected);
-        let (server, client) = (info?.server_version, client?);
+        let (info, client) = (info?, client?);
+        let (server, data_root) = (&info.server_version, root(&docker, &info));
         let doubt = match self.ci {
             CiBuildkit::Engine => None,
             CiBuildkit::Image(image) => Some(format!(
@@ -306,7 +324,10 @@ impl Connector<'_> {
         };
         // Distributions build the Engine without BuildKit's version, so that the Engine's own has to stand for it.
         let version = format!("engine {server} {}", client.info().version);
-        Ok(builder(client, version, doubt))
+        Ok(Builder {
+            data_root,
+            ..builder(client, version, doubt)
+        })
     }
 
     async fn foreign(&self, stream: engine::BoxedStream) -> Result<Builder, Error> {
@@ -323,6 +344,10 @@ impl Connector<'_> {
     }
 }
 
+fn root(docker: &Engine, info: &EngineInfo) -> Option<PathBuf> {
+    space::root(info, &docker.location().host).ok()
+}
+
 fn builder(client: Client, version: String, doubt: Option<String>) -> Builder {
     let platform = client.info().platform.clone();
     Builder {
@@ -333,6 +358,7 @@ fn builder(client: Client, version: String, doubt: Option<String>) -> Builder {
             doubt,
         },
         notes: Vec::new(),
+        data_root: None,
     }
 }
 

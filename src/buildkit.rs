@@ -16,6 +16,7 @@ use tonic::transport::{Channel, Endpoint};
 use crate::engine::stream::BoxedStream;
 
 pub mod auth;
+pub mod disk;
 pub mod error;
 pub mod filesync;
 pub mod progress;

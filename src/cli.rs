@@ -40,6 +40,12 @@ pub enum Command {
     Job(JobArgs),
     /// Look after the BuildKit container that prewarm owns
     Builder(BuilderArgs),
+    /// Show what could go from BuildKit's caches to have disk space back, and delete it with --yes
+    Prune(PruneArgs),
+    /// Keep something from being pruned; without an argument show what is kept
+    Pin(PinArgs),
+    /// Take that back
+    Unpin(PinArgs),
     /// Show what was warmed, newest first
     History(HistoryArgs),
     /// Check or show the configuration
@@ -230,6 +236,68 @@ pub struct StatusArgs {
     #[arg(long, short)]
     pub follow: bool,
     /// As JSON; with --follow one document a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `prune`.
+#[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag that people type"
+)]
+pub struct PruneArgs {
+    /// With --registry: the repository, or any directory in it; the current directory without it
+    #[arg(requires = "registry")]
+    pub path: Option<PathBuf>,
+    /// Delete what the plan names
+    #[arg(long)]
+    pub yes: bool,
+    /// Delete what this plan named, if it was shown in the last minute and nothing would go besides
+    #[arg(long, value_name = "ID", conflicts_with_all = ["explain", "max_cache", "free", "keep_newer_than", "images", "cache_mounts", "builders", "history"])]
+    pub plan: Option<String>,
+    /// Say why a record or an image stays, would go, or went
+    #[arg(long, value_name = "ID|IMAGE", conflicts_with = "yes")]
+    pub explain: Option<String>,
+    /// What all caches may have together, such as 50GB
+    #[arg(long, value_name = "SIZE", value_parser = crate::config::units::parse_size)]
+    pub max_cache: Option<u64>,
+    /// What is to be free on the Engine's disk, such as 20% or 50GB
+    #[arg(long, value_name = "SIZE|SHARE", value_parser = crate::config::Amount::parse)]
+    pub free: Option<crate::config::Amount>,
+    /// Keep what was used within this time, such as 24h; and images that were made, pulled or named within it
+    #[arg(long, value_name = "TIME", value_parser = crate::config::units::parse_duration)]
+    pub keep_newer_than: Option<std::time::Duration>,
+    /// Which images of the Engine may go, too: off, dangling or unused
+    #[arg(long, value_name = "WHICH", value_parser = crate::config::PruneImages::parse)]
+    pub images: Option<crate::config::PruneImages>,
+    /// Let the contents of cache mounts go, too
+    #[arg(long)]
+    pub cache_mounts: bool,
+    /// Only this BuildKit: container, engine, buildx:NAME, or the address of a buildkitd; may be given several times
+    #[arg(long = "builder", value_name = "BUILDER")]
+    pub builders: Vec<String>,
+    /// Instead of this machine's caches: tags in the registry of branches that are gone and of keys that nobody needs
+    #[arg(long, conflicts_with_all = ["plan", "explain", "max_cache", "free", "images", "cache_mounts", "builders", "history"])]
+    pub registry: bool,
+    /// Show what went in the last 30 days
+    #[arg(long, conflicts_with_all = ["yes", "explain"])]
+    pub history: bool,
+    /// For the daemon and hooks: look, and delete only if the configuration says that it is time
+    #[arg(long, hide = true, conflicts_with_all = ["yes", "plan", "explain", "registry", "history"])]
+    pub automatic: bool,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `pin` and `unpin`.
+#[derive(Debug, Args)]
+pub struct PinArgs {
+    /// A branch of this repository, the id of a record, or the name of an image
+    #[arg(value_name = "BRANCH|ID|IMAGE")]
+    pub what: Option<String>,
+    /// As JSON
     #[arg(long)]
     pub json: bool,
 }

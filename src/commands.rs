@@ -24,6 +24,9 @@ mod hook;
 mod hooks;
 mod job;
 mod logs;
+mod pin;
+mod prune;
+mod prune_registry;
 mod repos;
 mod service;
 mod signals;
@@ -111,6 +114,9 @@ fn run(command: Command, ui: &Ui, stop: &CancellationToken) -> Ended {
         Command::Repos { .. } => repos::run(&context),
         Command::Job(arguments) => runtime.block_on(job::run(&context, arguments)),
         Command::Builder(arguments) => runtime.block_on(builder::run(&context, arguments.command)),
+        Command::Prune(arguments) => runtime.block_on(prune::run(&context, &arguments)),
+        Command::Pin(arguments) => runtime.block_on(pin::pin(&context, &arguments)),
+        Command::Unpin(arguments) => pin::unpin(&context, &arguments),
         Command::History(arguments) => history::run(&context, &arguments),
         Command::Config(arguments) => config::run(&context, arguments.command),
         Command::Hooks(arguments) => hooks::run(&context, &arguments.command),
@@ -135,6 +141,8 @@ fn look(command: &Command) -> Look {
     let json = match command {
         Command::Warm(arguments) => arguments.json,
         Command::History(arguments) => arguments.json,
+        Command::Prune(arguments) => arguments.json,
+        Command::Pin(arguments) | Command::Unpin(arguments) => arguments.json,
         Command::Builder(arguments) => {
             matches!(arguments.command, BuilderCommand::Status { json: true })
         }

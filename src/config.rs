@@ -6,6 +6,7 @@ pub mod detect;
 mod dockerfile;
 mod origin;
 mod problem;
+mod prune;
 mod quote;
 mod repository;
 mod section;
@@ -21,9 +22,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use closest::closest;
 pub use consent::{Refused, refused, refused_frontend, refused_image};
 pub use origin::{Loaded, Origin};
 pub use problem::{ConfigErrors, Problem};
+pub use prune::{Amount, PruneImages, PruneSettings};
 pub use repository::{REPOSITORY_FILE, parse_repository, parse_repository_bytes};
 pub use show::{Setting, repository_settings, show, user_settings};
 pub use user::{LONGEST_QUIET, load_user, parse_user};
@@ -44,6 +47,8 @@ pub struct UserConfig {
     pub daemon: DaemonSettings,
     /// What git hooks do.
     pub hooks: HookSettings,
+    /// How disk space is had back.
+    pub prune: PruneSettings,
     /// Per registry host (`host` or `host:port`).
     pub registries: BTreeMap<String, RegistrySettings>,
 }
@@ -93,6 +98,14 @@ pub enum Endpoint {
     Tcp(String),
     /// A buildx builder by name, through `docker buildx dial-stdio`.
     Buildx(String),
+}
+
+/// Reads an endpoint as `builder.endpoint` has it.
+///
+/// # Errors
+/// The message completes "`key`: …".
+pub fn parse_endpoint(text: &str) -> Result<Endpoint, String> {
+    values::endpoint(text)
 }
 
 /// How `warm` behaves.

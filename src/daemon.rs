@@ -19,6 +19,7 @@ mod model;
 pub mod oneshot;
 pub mod place;
 mod probe;
+mod prunes;
 mod pushes;
 mod run;
 mod server;

@@ -13,6 +13,7 @@ pub mod dial;
 pub mod error;
 mod exec;
 pub mod image;
+pub mod images;
 pub mod locate;
 pub mod settings;
 pub mod stream;

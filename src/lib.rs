@@ -9,6 +9,7 @@
 //!   │    └─ protocol     what it and the command line say to each other; client: that side of it
 //!   ├─ hooks          what git tells the daemon
 //!   ├─ service, logs, doctor    the daemon's place in the system, what it said, and what is wrong
+//!   ├─ prune          disk space back: what goes, what stays, why (prune::plan, pure), and the deletion
 //!   └─ warm           one job per target, platform and tree
 //!        ├─ consent      what may run unasked
 //!        ├─ snapshot     the tree that CI will see, out of git objects, and whose work it is
@@ -17,7 +18,7 @@
 //!        ├─ buildkit     the solve, and the session that serves files to it
 //!        ├─ publish      tags, and whether what they name is complete; registry: the OCI API
 //!        └─ record       the history
-//! config, paths, state_file, world, program, error, ui      the ground that all stand on
+//! config, paths, state_file, rfc3339, world, program, error, ui      the ground that all stand on
 //! ```
 //!
 //! What holds throughout: only `snapshot` knows git, only `engine` the Docker Engine, only `registry` HTTP, only
@@ -40,9 +41,11 @@ pub mod paths;
 pub mod plan;
 pub mod program;
 pub mod protocol;
+pub mod prune;
 pub mod publish;
 pub mod record;
 pub mod registry;
+pub mod rfc3339;
 pub mod service;
 pub mod snapshot;
 pub mod state_file;

@@ -108,6 +108,12 @@ impl Paths {
         self.state_dir.join("consent.json")
     }
 
+    /// What the user pinned.
+    #[must_use]
+    pub fn pins(&self) -> PathBuf {
+        self.state_dir.join("pins.json")
+    }
+
     /// Where hooks leave word.
     #[must_use]
     pub fn spool(&self) -> PathBuf {
@@ -130,6 +136,18 @@ impl Paths {
     #[must_use]
     pub fn builds(&self) -> PathBuf {
         self.state_dir.join("builds")
+    }
+
+    /// Held by whoever prunes.
+    #[must_use]
+    pub fn prune_lock(&self) -> PathBuf {
+        self.state_dir.join("prune.lock")
+    }
+
+    /// The plan that was shown last.
+    #[must_use]
+    pub fn prune_plan(&self) -> PathBuf {
+        self.state_dir.join("prune-plan.json")
     }
 
     /// Log files of a daemon that runs outside of a service manager.

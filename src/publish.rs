@@ -6,14 +6,17 @@
 
 mod complete;
 mod inputs;
+mod layers;
 mod tags;
 
 use crate::error::{Kind, Remedy};
 use crate::registry::{Digest, Manifest, Reference, Registry, RegistryError};
 
-pub use complete::{Complete, find, verify_complete};
+pub use complete::{Complete, Facts, facts, find, verify_complete};
 pub use inputs::{INPUTS_LIMIT, pull_inputs, push_inputs};
-pub use tags::{Tags, Template, TemplateError, protected, slug};
+pub use layers::layer_times;
+pub(crate) use tags::CONTENT_DIGITS;
+pub use tags::{Shape, Tags, Template, TemplateError, protected, slug};
 
 /// Why a cache is not where CI looks for it.
 #[derive(Debug, thiserror::Error)]

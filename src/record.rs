@@ -7,12 +7,16 @@
 
 mod error;
 mod history;
+mod images;
+mod needs;
 mod open;
 mod process;
+mod prunes;
 mod pushes;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod uses;
 mod warm;
 
 use std::path::{Path, PathBuf};
@@ -21,8 +25,11 @@ use std::sync::{Mutex, PoisonError};
 use rusqlite::{Connection, OptionalExtension};
 
 pub use error::RecordError;
+pub use needs::{BranchWarm, SeenKey};
 pub use open::Warning;
+pub use prunes::{Deleted, PruneEnd, PruneId, PruneRow};
 pub use pushes::{CommitKey, Lead, Push};
+pub use uses::Uses;
 pub use warm::{
     Finished, HistoryRow, LastWarm, NewWarm, Outcome, Query, State, StepRecord, WarmFact, WarmId,
 };
@@ -60,6 +67,23 @@ impl Records {
         let (connection, file, warning) = open::open(path, now)?;
         let connection = Mutex::new(connection);
         Ok((Self { connection, file }, warning))
+    }
+
+    /// Opens the database to look something up, and to note something if that can be done: on a full or read-only disk
+    /// what is there can still be read.
+    ///
+    /// # Errors
+    ///
+    /// When the database is of a newer schema, or cannot be read.
+    pub fn open_to_look(path: &Path, now: i64) -> Result<(Self, Option<Warning>), RecordError> {
+        match Self::open(path, now) {
+            Err(error) if !matches!(error, RecordError::Newer { .. }) => {
+                let (connection, file) = open::read_only(path).map_err(|_| error)?;
+                let connection = Mutex::new(connection);
+                Ok((Self { connection, file }, None))
+            }
+            opened => opened,
+        }
     }
 
     /// A database that nothing outlives, for going on when the real one cannot be used.

@@ -10,6 +10,7 @@
 
 mod attributes;
 mod blob;
+mod branches;
 mod cat_file;
 mod content;
 mod conversion;

@@ -4,6 +4,7 @@
 //! Text from outside (build output, names, messages) never drives the terminal: see [`text::clean`].
 
 mod board;
+mod disk;
 mod event;
 mod failure;
 mod findings;
@@ -11,6 +12,9 @@ mod history;
 mod json;
 mod paint;
 mod plain;
+mod prune;
+mod prune_tags;
+mod pruned;
 mod status;
 mod summary;
 mod terminal;
@@ -28,9 +32,13 @@ use serde_json::json;
 use crate::daemon::status::Status;
 use crate::doctor::Finding;
 use crate::error::{Error, Kind, Remedy};
-use crate::record::{HistoryRow, Lead};
+use crate::prune::checked::Checked;
+use crate::prune::plan::{Fate, Item};
+use crate::prune::tags::Plan;
+use crate::record::{Deleted, HistoryRow, Lead, PruneRow};
 
 pub use event::{Event, StepState};
+pub use prune::Pruning;
 pub use summary::{CiVerdict, Summary, TargetSummary, Verdict};
 
 use paint::Paint;
@@ -234,6 +242,18 @@ impl Ui {
         )
     }
 
+    /// Shows which tags of registries go or went, and which stay; `now` in Unix milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// When standard output takes nothing, other than because its reader has gone.
+    pub fn tag_plans(&self, plans: &[Plan], executed: bool, now: i64) -> Result<(), OutputError> {
+        self.result(
+            &prune_tags::human(plans, executed, now, self.paint()),
+            &prune_tags::document(plans, executed),
+        )
+    }
+
     /// Shows the daemon's status; `now` in Unix milliseconds.
     ///
     /// # Errors
@@ -327,6 +347,68 @@ impl Ui {
             &findings::human(findings, self.paint()),
             &findings::document(findings),
         )
+    }
+
+    /// Shows what a prune would delete, or did. A plan that is being done is shown to people only, who may stop it.
+    ///
+    /// # Errors
+    ///
+    /// When standard output takes nothing, other than because its reader has gone.
+    pub fn prune(&self, pruning: &Pruning<'_>) -> Result<(), OutputError> {
+        let is_last = pruning.report.is_some() || !pruning.executes;
+        if self.look.mode == Mode::Json && !is_last {
+            return Ok(());
+        }
+        self.result(
+            &prune::human(pruning, self.paint()),
+            &prune::document(pruning),
+        )
+    }
+
+    /// Shows why things stay or go, and what went; `now` in Unix milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// When standard output takes nothing, other than because its reader has gone.
+    pub fn prune_explained(
+        &self,
+        found: &[(&Item, Fate<'_>)],
+        gone: Option<&Deleted>,
+        now: i64,
+    ) -> Result<(), OutputError> {
+        self.result(
+            &pruned::explained(found, gone, now, self.paint()),
+            &pruned::explained_document(found, gone),
+        )
+    }
+
+    /// Shows what prunes deleted; `now` in Unix milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// When standard output takes nothing, other than because its reader has gone.
+    pub fn prune_history(
+        &self,
+        prunes: &[(PruneRow, Vec<Deleted>)],
+        now: i64,
+    ) -> Result<(), OutputError> {
+        let document: Vec<_> = prunes
+            .iter()
+            .map(|(row, deletions)| json!({"prune": row, "deletions": deletions}))
+            .collect();
+        self.result(
+            &pruned::history(prunes, now, self.paint()),
+            &json!({"prunes": document}),
+        )
+    }
+
+    /// Shows what a look at the disk came to; `now` in Unix milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// When standard output takes nothing, other than because its reader has gone.
+    pub fn checked(&self, checked: &Checked, now: i64) -> Result<(), OutputError> {
+        self.result(&disk::human(checked, now, self.paint()), checked)
     }
 
     fn paint(&self) -> Paint {

@@ -9,6 +9,7 @@ use crate::cli::StatusArgs;
 use crate::client::{Client, ClientError};
 use crate::daemon::status::{Mode, Status};
 use crate::error::{Error, Kind};
+use crate::prune::checked::Checked;
 use crate::record::{Lead, Records};
 
 /// How soon Ctrl-C is noticed while nothing happens.
@@ -36,24 +37,28 @@ pub(super) fn run(context: &Context<'_>, arguments: &StatusArgs) -> Ended {
                 error.hint("`prewarm allow` there allows it; `prewarm repos` lists what is")
             );
         }
-        context
-            .ui
-            .status(&status, &leads(context), context.world.now_ms())?;
+        context.ui.status(
+            &status,
+            &leads(records(context).as_ref()),
+            context.world.now_ms(),
+        )?;
         return Ok(ExitCode::SUCCESS);
     }
     client.follow()?;
     while !context.stop.is_cancelled() && context.ui.is_read() {
         if let Some(mut status) = client.next(BEAT)? {
             narrow(&mut status, only.as_ref());
-            context
-                .ui
-                .live_status(&status, &leads(context), context.world.now_ms())?;
+            context.ui.live_status(
+                &status,
+                &leads(records(context).as_ref()),
+                context.world.now_ms(),
+            )?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is known without a daemon: that there is none.
+/// What is known without a daemon: that there is none, and how the disk was when it was last looked at.
 fn without_daemon(context: &Context<'_>, only: Option<&Path>, error: ClientError) -> Ended {
     let mut status = Status {
         mode: Mode::Absent,
@@ -64,9 +69,13 @@ fn without_daemon(context: &Context<'_>, only: Option<&Path>, error: ClientError
         ..Status::default()
     };
     narrow(&mut status, only.map(Path::to_owned).as_ref());
-    context
-        .ui
-        .status(&status, &leads(context), context.world.now_ms())?;
+    let records = records(context);
+    let newest = records
+        .as_ref()
+        .and_then(|records| Checked::newest(records).ok());
+    status.disk = newest.flatten();
+    let leads = leads(records.as_ref());
+    context.ui.status(&status, &leads, context.world.now_ms())?;
     Ok(ExitCode::from(Error::from(error).kind.exit_code()))
 }
 
@@ -78,15 +87,16 @@ fn narrow(status: &mut Status, only: Option<&PathBuf>) {
     }
 }
 
-/// The last pushes. A history that cannot be read is told by other commands.
-fn leads(context: &Context<'_>) -> Vec<Lead> {
+/// The records, if there are any yet. Records that cannot be read are told by other commands.
+fn records(context: &Context<'_>) -> Option<Records> {
     let now = context.world.now_ms() / 1000;
     let database = context.world.paths.database();
-    if !database.exists() {
-        return Vec::new();
-    }
-    let records = Records::open(&database, now).map(|(records, _)| records);
-    records
-        .and_then(|records| records.leads(None, PUSHES))
-        .unwrap_or_default()
+    let opened = database.exists().then(|| Records::open(&database, now));
+    opened?.ok().map(|(records, _)| records)
+}
+
+/// The last pushes.
+fn leads(records: Option<&Records>) -> Vec<Lead> {
+    let leads = records.and_then(|records| records.leads(None, PUSHES).ok());
+    leads.unwrap_or_default()
 }

@@ -1,7 +1,8 @@
 //! Which known word somebody meant who wrote another.
 
-/// The known key that was probably meant: at most a third of its letters differ.
-pub(super) fn closest<'k>(name: &str, known: &'k [String]) -> Option<&'k str> {
+/// The known word that was probably meant: at most a third of its letters differ.
+#[must_use]
+pub fn closest<'k>(name: &str, known: &'k [String]) -> Option<&'k str> {
     let (distance, closest) = known
         .iter()
         .map(|known| (distance(name, known), known))

@@ -121,6 +121,11 @@ pub fn user_settings(loaded: &Loaded<UserConfig>) -> Vec<Setting> {
     table.set("wait", quoted(&format_duration(hooks.wait)));
     table.set("standalone", hooks.standalone.to_string());
 
+    let mut table = Table::new(loaded, "prune", &mut settings);
+    for (key, value) in super::prune::written(&config.prune) {
+        table.optional(key, value);
+    }
+
     for (host, registry) in &config.registries {
         let mut table = Table::new(
             loaded,

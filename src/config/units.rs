@@ -72,7 +72,11 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
             "\"{text}\" is not a size: write a whole number and MB, GB (of 1000) or MiB, GiB (of 1024)"
         )
     };
-    let (number, unit) = split(text);
+    let (number, unit) = match split(text) {
+        // Nothing is nothing in any unit.
+        ("0", "") => ("0", "B"),
+        parts => parts,
+    };
     let (_, scale) = SIZES
         .iter()
         .find(|(name, _)| name.eq_ignore_ascii_case(unit))
@@ -156,6 +160,7 @@ mod tests {
             ("1kib", 1024),
             ("12 B", 12),
             ("2TiB", 2 << 40),
+            ("0", 0),
         ];
         for (text, bytes) in cases {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");

@@ -74,6 +74,7 @@ pub fn parse_user(text: &str, paths: &Paths) -> Result<Loaded<UserConfig>, Confi
         }),
         daemon: root.table("daemon", daemon),
         hooks: root.table("hooks", hooks),
+        prune: root.table("prune", super::prune::read),
         registries: root.table("registry", |section| {
             let hosts = section.names();
             hosts

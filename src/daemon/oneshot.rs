@@ -1,5 +1,6 @@
 //! What hooks do where no daemon runs and the user wants them to warm all the same: one process in the background that
-//! takes what hooks have left, warms HEAD of those work trees, and goes when there is no more.
+//! takes what hooks have left, warms HEAD of those work trees, sees to it that the disk has room, and goes when there is no
+//! more.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,8 +9,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::lock::Lock;
-use super::probe;
 use super::spool::{self, Hint};
+use super::{probe, prunes};
+use crate::config::load_user;
+use crate::prune::checked::Checked;
+use crate::record::Records;
 use crate::snapshot::Repository;
 use crate::world::World;
 
@@ -37,6 +41,7 @@ pub fn run(world: &World, program: &Path) {
         };
         while let trees @ 1.. = round(world, program) {
             tracing::debug!("looked at {trees} work trees");
+            make_room(world, program);
         }
         drop(held);
         // Left after the last look, by a hook that still saw the lock taken.
@@ -95,14 +100,67 @@ fn settled(tree: &Path) -> bool {
     true
 }
 
+/// Looks at the disk, unless somebody has done so a moment ago.
+fn make_room(world: &World, program: &Path) {
+    let settings = load_user(&world.paths).map(|user| user.value.prune);
+    let now = world.now_ms();
+    let database = world.paths.database();
+    let last = || {
+        let (records, _) = Records::open(&database, now / 1000).ok()?;
+        Checked::newest(&records).ok().flatten()
+    };
+    // A configuration that is wrong is told by whoever was asked for something.
+    let wanted = settings.is_ok_and(|settings| {
+        settings.automatic && is_due(last().map(|last| last.at), now, settings.every)
+    });
+    if wanted {
+        // What came of it is in the status.
+        let _ = quietly(program).args(prunes::arguments()).status();
+    }
+}
+
+/// Whether the last look was long enough ago; all in Unix milliseconds. One that is still to come was by another clock.
+fn is_due(last: Option<i64>, now: i64, every: Duration) -> bool {
+    last.is_none_or(|last| {
+        let age = u64::try_from(now.saturating_sub(last));
+        age.map_or(true, |age| Duration::from_millis(age) >= every)
+    })
+}
+
 fn warm(program: &Path, tree: &Path) {
     // What came of it is in the history.
-    let _ = Command::new(program)
+    let _ = quietly(program)
         .args(["job", "--source", "head"])
         .arg(tree)
+        .status();
+}
+
+/// Nobody is there to answer, or to read.
+fn quietly(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command
         .envs(super::jobs::quiet())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
+        .stderr(Stdio::null());
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_is_due_when_the_last_is_old_enough() {
+        let every = Duration::from_secs(300);
+        for (last, due) in [
+            (None, true),
+            (Some(1_000_000), false),
+            (Some(700_001), false),
+            (Some(700_000), true),
+            (Some(1_000_001), true),
+        ] {
+            assert_eq!(is_due(last, 1_000_000, every), due, "{last:?}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //! that decides is carried out by tasks whose ends come in here again.
 
 mod own;
+mod prune;
 mod requests;
 mod show;
 
@@ -13,16 +14,17 @@ use tokio::sync::{mpsc, watch};
 
 use super::jobs::{Heard, Launcher, Running};
 use super::model::{Model, News};
-use super::probe;
 use super::server::Asked;
 use super::service::Service;
 use super::signals::Signal;
 use super::state::{Answer, Busy, Effect, Event, JobId, Question, Settings, State, View};
 use super::status::Problem;
 use super::watching::{Changes, Watching};
+use super::{probe, prunes};
 use crate::config::UserConfig;
 use crate::error::Error;
 use crate::protocol::Request;
+use crate::prune::checked::Checked;
 use crate::snapshot::WorkTree;
 use crate::ui::text::clean;
 use crate::worker::{Outcome, Told};
@@ -42,6 +44,9 @@ const SETTLED: Duration = Duration::from_secs(1);
 enum Back {
     Probed(PathBuf, Option<Busy>),
     Enrolled(Result<Vec<WorkTree>, Error>),
+    /// What the last look at the disk came to that the records know of.
+    Remembered(Checked),
+    Looked(Option<Checked>),
 }
 
 /// The daemon.
@@ -54,6 +59,9 @@ pub(super) struct Daemon<'a> {
     launcher: Launcher,
     places: BTreeMap<PathBuf, WorkTree>,
     jobs: BTreeMap<JobId, Running>,
+    prune: Option<prunes::Running>,
+    /// What the last look at the disk came to.
+    checked: Option<Checked>,
     /// Questions that wait for their answer: what each is about.
     questions: BTreeMap<(JobId, u64), String>,
     heard: mpsc::Sender<(JobId, Heard)>,
@@ -85,6 +93,7 @@ pub(super) fn settings(user: &UserConfig) -> Settings {
         quiet: daemon.quiet,
         recheck: daemon.recheck,
         grace: daemon.grace,
+        prune: user.prune.automatic.then_some(user.prune.every),
     }
 }
 
@@ -109,6 +118,8 @@ pub(super) async fn run(
         launcher,
         places: BTreeMap::new(),
         jobs: BTreeMap::new(),
+        prune: None,
+        checked: None,
         questions: BTreeMap::new(),
         heard,
         own,
@@ -122,6 +133,7 @@ pub(super) async fn run(
         ended: false,
     };
     daemon.announce();
+    daemon.remember();
     daemon.enroll();
     daemon.take_spool();
     daemon.plan_poll();
@@ -213,6 +225,8 @@ impl Daemon<'_> {
                 answer,
             } => self.answer(job, question, answer),
             Effect::Cancel(job) => drop(self.jobs.remove(&job)),
+            Effect::Prune => self.start_prune(),
+            Effect::StopPrune => drop(self.prune.take()),
             Effect::Watch(tree) => {
                 if let Some(place) = self.places.get(&tree) {
                     tracing::info!("watches {}", tree.display());
@@ -344,6 +358,11 @@ impl Daemon<'_> {
 
     fn back(&mut self, back: Back) {
         match back {
+            Back::Remembered(checked) => {
+                // A look may have been quicker.
+                self.checked.get_or_insert(checked);
+            }
+            Back::Looked(checked) => self.looked(checked),
             Back::Probed(tree, busy) => self.handle(Event::Probed { tree, busy }),
             Back::Enrolled(Ok(places)) => {
                 self.problems.remove("consent");

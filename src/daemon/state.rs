@@ -11,6 +11,7 @@
 
 mod ask;
 mod job;
+mod pruning;
 mod seen;
 mod slot;
 #[cfg(test)]
@@ -25,8 +26,10 @@ use serde::{Deserialize, Serialize};
 
 pub use ask::{Answer, Question};
 pub use job::{End, JobId, TargetEnd};
+pub use pruning::Looked;
 
 use job::Job;
+use pruning::Pruning;
 use slot::Slot;
 use tree::Tree;
 
@@ -62,6 +65,8 @@ pub struct Settings {
     pub recheck: Duration,
     /// How long builds may go on after the daemon was asked to stop.
     pub grace: Duration,
+    /// How often is looked whether the disk has room when nothing happens; `None` for never.
+    pub prune: Option<Duration>,
 }
 
 /// What happened.
@@ -73,6 +78,10 @@ pub enum Event {
     Changed(PathBuf),
     /// A person wants a work tree to be looked at.
     Wanted(PathBuf),
+    /// A hook was run, wherever.
+    Hooked,
+    /// A look at the disk has ended.
+    Looked(Looked),
     /// Whether git is in the middle of something in a work tree.
     Probed {
         /// The work tree.
@@ -145,6 +154,10 @@ pub enum Effect {
     },
     /// Ask a job to stop.
     Cancel(JobId),
+    /// Start a look at the disk, which deletes what may go if it is time.
+    Prune,
+    /// Ask the look at the disk to stop.
+    StopPrune,
     /// Begin to watch a work tree.
     Watch(PathBuf),
     /// Watch a work tree no longer.
@@ -175,6 +188,7 @@ pub struct State {
     /// When the builds that still run are stopped.
     stop: Option<Instant>,
     recheck: Instant,
+    pruning: Pruning,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,6 +210,7 @@ impl State {
             pause: None,
             stop: None,
             recheck: now + settings.recheck,
+            pruning: Pruning::default(),
         }
     }
 
@@ -206,6 +221,8 @@ impl State {
             Event::Enrolled(trees) => self.enroll(&trees, now, &mut effects),
             Event::Changed(tree) => self.change(&tree, now),
             Event::Wanted(tree) => self.want(&tree, now),
+            Event::Hooked => self.pruning.want(),
+            Event::Looked(looked) => self.looked(looked, now),
             Event::Probed { tree, busy } => self.probed(&tree, busy, now),
             Event::Asked { job, question } => self.asked(job, question, &mut effects),
             Event::Begun { job, target } => self.begun(job, &target, &mut effects),
@@ -220,7 +237,8 @@ impl State {
         self.answer_held(&mut effects);
         self.pass_time(now, &mut effects);
         self.start(now, &mut effects);
-        if self.stop.is_some() && self.jobs.is_empty() {
+        self.prune(now, &mut effects);
+        if self.stop.is_some() && self.jobs.is_empty() && !self.pruning.runs() {
             effects.push(Effect::Exit);
         }
         effects
@@ -243,7 +261,9 @@ impl State {
             return jobs.next().map(|_| stop);
         }
         let hang = jobs.filter_map(Job::hangs_at);
-        trees.chain(paused).chain(recheck).chain(hang).min()
+        let prune = self.prune_deadline(now);
+        let own = paused.into_iter().chain(recheck).chain(prune);
+        trees.chain(own).chain(hang).min()
     }
 
     fn enroll(&mut self, trees: &BTreeSet<PathBuf>, now: Instant, effects: &mut Vec<Effect>) {

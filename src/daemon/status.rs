@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::state::View;
+use crate::prune::checked::Checked;
 
 /// Everything that `prewarm status` shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +30,9 @@ pub struct Status {
     pub problems: Vec<Problem>,
     /// The work trees, by path.
     pub trees: Vec<TreeStatus>,
+    /// What the last look at the disk came to, and the last prune; `None` before the first.
+    #[serde(default)]
+    pub disk: Option<Checked>,
 }
 
 /// Whether the daemon starts builds.

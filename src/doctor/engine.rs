@@ -1,6 +1,5 @@
 //! The Docker Engine, and the BuildKit that builds.
 
-use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -8,13 +7,20 @@ use tokio::time::Instant;
 use super::files::space;
 use super::{Finding, LIMIT, State, Subject, too_slow};
 use crate::builder::{Builder, Choice, Connector};
-use crate::engine::{self, Engine, EngineInfo, Host, Status};
+use crate::config::PruneSettings;
+use crate::engine::{self, Engine, EngineInfo, Status};
 use crate::error::Error;
+use crate::prune::policy::Thresholds;
+use crate::prune::space::measure;
+use crate::prune::usage::Disk;
 
 const ENGINE: &str = "engine";
 const STORE: &str = "image store";
 const BUILDER: &str = "builder";
 const DISK: &str = "engine's disk";
+
+/// With less free, in bytes, builds fail.
+const FULL: u64 = 1_000_000_000;
 
 /// What remains of a check's time when its parts must be done.
 const MARGIN: Duration = Duration::from_millis(500);
@@ -41,7 +47,7 @@ pub(super) async fn examine(subject: &Subject) -> Vec<Finding> {
             );
             let mut findings = match info {
                 Err(error) => vec![Finding::error(ENGINE, &error)],
-                Ok(info) => described(&docker, &info, &choice),
+                Ok(info) => described(&docker, &info, &choice, &subject.user.prune),
             };
             findings.push(builder);
             findings
@@ -70,17 +76,21 @@ fn absent(choice: &Choice, error: &Error) -> Finding {
     }
 }
 
-fn described(docker: &Engine, info: &EngineInfo, choice: &Choice) -> Vec<Finding> {
+fn described(
+    docker: &Engine,
+    info: &EngineInfo,
+    choice: &Choice,
+    prune: &PruneSettings,
+) -> Vec<Finding> {
     let location = docker.location();
     let seen = format!(
         "Docker Engine {} (API {}) on {}, {location}",
         info.server_version, info.api_version, info.operating_system
     );
-    let local = matches!(location.host, Host::Unix(_));
     vec![
         Finding::ok(ENGINE, seen),
         store(info.containerd_store, choice),
-        disk(info, local),
+        disk(measure(info, &location.host), prune),
     ]
 }
 
@@ -109,29 +119,16 @@ fn store(containerd: bool, choice: &Choice) -> Finding {
 }
 
 /// Room for the Engine's data, where it is on this machine.
-fn disk(info: &EngineInfo, local: bool) -> Finding {
-    let root = Path::new(&info.data_root);
-    // Its desktop edition answers on a socket here, from a virtual machine.
-    let desktop = info.operating_system.contains("Desktop");
-    if !local || desktop || !root.is_absolute() || !root.exists() {
-        return Finding::unknown(DISK, format!("{} is not on this machine", info.data_root));
-    }
-    match rustix::fs::statvfs(root) {
-        Err(error) => Finding::unknown(DISK, format!("{}: {error}", root.display())),
-        Ok(found) => {
-            let (free, total) = (
-                found.f_bavail * found.f_frsize,
-                found.f_blocks * found.f_frsize,
-            );
-            let wanted = (total / 100 * 15).min(20_000_000_000);
-            space(
-                DISK,
-                &info.data_root,
-                free,
-                (1_000_000_000, wanted),
-                "make room, such as with `docker builder prune`; a full disk fails builds",
-            )
-        }
+fn disk(measured: Result<Disk, String>, settings: &PruneSettings) -> Finding {
+    match measured {
+        Err(why) => Finding::unknown(DISK, why),
+        Ok(disk) => space(
+            DISK,
+            &disk.path,
+            disk.free,
+            (FULL, Thresholds::of(settings, disk.total).start),
+            "`prewarm prune` shows what can go without making builds cold; a full disk fails them",
+        ),
     }
 }
 
@@ -245,6 +242,26 @@ mod tests {
             (elsewhere.state, elsewhere.seen.as_str()),
             (State::Unknown, "gone; unix:///s does without")
         );
+    }
+
+    #[test]
+    fn the_disk_is_judged_by_when_pruning_begins() {
+        const GB: u64 = 1_000_000_000;
+        let settings = PruneSettings::default();
+        for (free, expected) in [
+            (20 * GB, State::Ok),
+            (19 * GB, State::Warn),
+            (0, State::Fail),
+        ] {
+            let disk = Disk {
+                path: "/data".to_owned(),
+                total: 100 * GB,
+                free,
+            };
+            assert_eq!(super::disk(Ok(disk), &settings).state, expected, "{free}");
+        }
+        let unknown = disk(Err("it is elsewhere".to_owned()), &settings);
+        assert_eq!(unknown.state, State::Unknown);
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub fn registry_of(reference: &str) -> &str {
 }
 
 /// Splits an image's name into repository and the tag or digest, `latest` where it names none.
-fn split(reference: &str) -> (&str, &str) {
+pub(super) fn split(reference: &str) -> (&str, &str) {
     if let Some((repository, digest)) = reference.split_once('@') {
         let tagged = repository
             .rsplit_once(':')
@@ -64,7 +64,7 @@ fn split(reference: &str) -> (&str, &str) {
 }
 
 /// A repository as the Engine writes it in `RepoDigests`.
-fn familiar(repository: &str) -> &str {
+pub(super) fn familiar(repository: &str) -> &str {
     let repository = repository.strip_prefix("index.").unwrap_or(repository);
     let repository = repository.strip_prefix("docker.io/").unwrap_or(repository);
     repository.strip_prefix("library/").unwrap_or(repository)

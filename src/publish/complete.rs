@@ -5,13 +5,18 @@ use std::collections::BTreeMap;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::PublishError;
+use super::layers::CREATED;
 use crate::registry::{
     DOCKER_INDEX, DOCKER_MANIFEST, Digest, Manifest, OCI_INDEX, OCI_MANIFEST, Reference, Registry,
 };
+use crate::rfc3339;
 
 /// Media type of the record that makes a manifest a BuildKit cache (`CacheConfigMediaTypeV0` in BuildKit's
 /// `cache/remotecache/v1/spec.go`).
 const CACHE_CONFIG: &str = "application/vnd.buildkit.cacheconfig.v0";
+
+/// 2015-01-01, when there was no BuildKit yet.
+const OLDEST_MS: i64 = 1_420_070_400_000;
 
 /// Blobs that are asked for at the same time.
 const PARALLEL: usize = 8;
@@ -98,6 +103,35 @@ pub(super) fn foreign(manifest: &Manifest) -> Option<String> {
     blobs(manifest).err()
 }
 
+/// What a cache's manifest says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// When its newest layer was made, in Unix milliseconds; `None` where BuildKit did not say so, or said something odd.
+    pub made: Option<i64>,
+    /// The sizes of all blobs, each counted once, in bytes.
+    pub bytes: u64,
+}
+
+/// Reads what a manifest says of the cache that it is; `None` when it is none.
+#[must_use]
+pub fn facts(manifest: &Manifest) -> Option<Facts> {
+    let blobs = blobs(manifest).ok()?;
+    let said = blobs.values().filter_map(Descriptor::created);
+    let times: Option<Vec<i64>> = said.map(|said| said.as_str().and_then(unix_ms)).collect();
+    Some(Facts {
+        made: times.and_then(|times| times.into_iter().max()),
+        bytes: blobs
+            .values()
+            .map(|blob| blob.size)
+            .fold(0, u64::saturating_add),
+    })
+}
+
+/// A time before there was any BuildKit is that of a clock that was never set.
+fn unix_ms(text: &str) -> Option<i64> {
+    rfc3339::milliseconds(text).filter(|time| *time >= OLDEST_MS)
+}
+
 #[derive(Debug, serde::Deserialize)]
 struct Descriptor {
     #[serde(rename = "mediaType", default)]
@@ -105,6 +139,15 @@ struct Descriptor {
     digest: String,
     #[serde(default)]
     size: u64,
+    #[serde(default)]
+    annotations: Option<serde_json::Value>,
+}
+
+impl Descriptor {
+    /// When BuildKit made the layer, as it says.
+    fn created(&self) -> Option<&serde_json::Value> {
+        self.annotations.as_ref()?.get(CREATED)
+    }
 }
 
 /// The blobs that a cache's manifest names, in either of BuildKit's shapes: an image manifest (`image-manifest=true`), or

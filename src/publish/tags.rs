@@ -1,13 +1,14 @@
 //! The names of tags. Pure.
 
 use crate::error::{Kind, Remedy};
+use crate::prune::keep::matches;
 use crate::registry::{Digest, TAG_LIMIT};
 
 /// Where the branch's name goes in a template.
 const BRANCH: &str = "{branch}";
 
 /// As many hex digits of a key or recipe hash name a tag.
-const CONTENT_DIGITS: usize = 24;
+pub(crate) const CONTENT_DIGITS: usize = 24;
 
 /// As many hex digits tell cut names apart.
 const SHORT_DIGITS: usize = 8;
@@ -50,6 +51,19 @@ pub struct Tags {
     pub inputs: String,
     /// What CI reads; `None` when there is no branch to write for.
     pub branch: Option<String>,
+}
+
+/// What a tag is for, by its name alone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shape {
+    /// A branch's, with this [`slug`] (or what it was cut to).
+    Branch(String),
+    /// A key's, with these first digits of it.
+    Key(String),
+    /// Where BuildKit exports to.
+    Staging,
+    /// What BuildKit asks for.
+    Inputs,
 }
 
 /// How one platform of one target names its tags.
@@ -167,6 +181,33 @@ impl Template {
         plain
     }
 
+    /// What a tag is for, if this template may have made it. Whatever looks like a content-named tag is no branch's. A
+    /// template of nothing but the branch's name could have made any tag, and so tells no branch's.
+    #[must_use]
+    pub fn shape(&self, tag: &str) -> Option<Shape> {
+        for kind in ["-k-", "-i-", "-s-"] {
+            let rest = tag.strip_prefix(&self.prefix);
+            let Some((digits, end)) = rest
+                .and_then(|rest| rest.strip_prefix(kind))
+                .and_then(|rest| rest.split_at_checked(CONTENT_DIGITS))
+                .filter(|(digits, _)| digits.bytes().all(is_hex))
+            else {
+                continue;
+            };
+            return match kind {
+                "-k-" => end.is_empty().then(|| Shape::Key(digits.to_owned())),
+                _ if end != self.platform => None,
+                "-i-" => Some(Shape::Inputs),
+                _ => Some(Shape::Staging),
+            };
+        }
+        let slug = tag.strip_prefix(&self.before)?;
+        let slug = slug.strip_suffix(&self.platform)?;
+        let slug = slug.strip_suffix(&self.after)?;
+        let tells = !(self.before.is_empty() && self.after.is_empty());
+        (tells && !slug.is_empty()).then(|| Shape::Branch(slug.to_owned()))
+    }
+
     fn compose(&self, slug: &str) -> String {
         legal_start(format!(
             "{}{slug}{}{}",
@@ -183,14 +224,15 @@ impl Template {
                 .find_map(|kind| rest.strip_prefix(kind))
         });
         rest.is_some_and(|rest| {
-            let digits = rest
-                .bytes()
-                .take_while(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-                .count();
+            let digits = rest.bytes().take_while(|byte| is_hex(*byte)).count();
             digits >= CONTENT_DIGITS
                 && matches!(&rest[CONTENT_DIGITS..], end if end.is_empty() || end == self.platform)
         })
     }
+}
+
+fn is_hex(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
 }
 
 /// A tag must not begin with `.` or `-`; metadata-action leaves that to fail, we put `_` there.
@@ -213,30 +255,6 @@ fn replace_runs(text: &str, keep: impl Fn(char) -> bool) -> String {
         in_run = !keep(character);
     }
     replaced
-}
-
-/// Whether `text` has the form of `pattern`. Each `*` first takes as little as it can; on a mismatch the last one takes one
-/// more byte.
-fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
-    let (mut at, mut seen) = (0, 0);
-    let mut last_star: Option<(usize, usize)> = None;
-    while seen < text.len() {
-        if pattern.get(at) == Some(&b'*') {
-            last_star = Some((at, seen));
-            at += 1;
-        } else if pattern.get(at) == Some(&text[seen]) {
-            at += 1;
-            seen += 1;
-        } else if let Some((star, taken)) = last_star {
-            last_star = Some((star, taken + 1));
-            at = star + 1;
-            seen = taken + 1;
-        } else {
-            return false;
-        }
-    }
-    pattern[at..].iter().all(|byte| *byte == b'*')
 }
 
 #[cfg(test)]

@@ -173,6 +173,30 @@ impl Records {
         })
     }
 
+    /// Bytes of the cache that a target's newest warm brought to the registry; `None` where there was none.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub fn exported_bytes(
+        &self,
+        repository: &str,
+        target: &str,
+        platform: &str,
+    ) -> Result<Option<u64>, RecordError> {
+        self.run("look up the size of an export in", |connection| {
+            let bytes: Option<i64> = connection
+                .prepare_cached(
+                    "SELECT exported_bytes FROM warms
+                    WHERE repository = ?1 AND target = ?2 AND platform = ?3 AND outcome = ?4 ORDER BY id DESC LIMIT 1",
+                )?
+                .query_row((repository, target, platform, Outcome::Warm), |row| row.get(0))
+                .optional()?
+                .flatten();
+            Ok(bytes.and_then(|bytes| u64::try_from(bytes).ok()))
+        })
+    }
+
     /// The newest warm of a target that ended well (warm, already warm, or as far as locally).
     ///
     /// # Errors

@@ -14,6 +14,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::error::{RecordError, is_damage};
 use super::{in_memory_name, schema};
 
+/// Between the name of a database that was set aside and when that was, in Unix seconds.
+const ASIDE: &str = ".corrupt-";
+
 /// How long a call waits for another process's transaction. Ours take milliseconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -80,6 +83,11 @@ pub(super) fn open(
     path: &Path,
     now: i64,
 ) -> Result<(Connection, OpenFile, Option<Warning>), RecordError> {
+    // To open a pipe would be to wait for whoever writes to it.
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        let source = io::Error::other("it is not a regular file");
+        return Err(RecordError::from_io(path, "open the records in", source));
+    }
     let (connection, warning) = match try_current(path) {
         Ok(Some(connection)) => (connection, None),
         Ok(None) => prepare(path, now)?,
@@ -92,6 +100,47 @@ pub(super) fn open(
         opened_at: now,
     };
     Ok((connection, file, warning))
+}
+
+/// Opens a database of the current version where nothing can be written: its index of what was written last, which is a
+/// file otherwise, is made in memory (<https://sqlite.org/wal.html#use_of_wal_without_shared_memory>).
+pub(super) fn read_only(path: &Path) -> rusqlite::Result<(Connection, OpenFile)> {
+    let exclusive = || {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        current(connection)
+    };
+    let connection = exclusive().or_else(|error| {
+        // Without a log everything is in the file itself, which can then be read as what never changes.
+        match fs::metadata(with_suffix(path, SUFFIXES[0])) {
+            Ok(log) if log.len() > 0 => Err(error),
+            _ => current(unchanging(path)?),
+        }
+    })?;
+    let file = OpenFile {
+        path: path.to_path_buf(),
+        identity: identity(path),
+        opened_at: 0,
+    };
+    Ok((connection, file))
+}
+
+fn current(connection: Connection) -> rusqlite::Result<Connection> {
+    match schema::version(&connection)? {
+        schema::CURRENT => Ok(connection),
+        _ => Err(rusqlite::Error::InvalidQuery),
+    }
+}
+
+/// <https://sqlite.org/uri.html#uriimmutable>
+fn unchanging(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let name = path.display().to_string();
+    let name = name
+        .replace('%', "%25")
+        .replace('?', "%3f")
+        .replace('#', "%23");
+    Connection::open_with_flags(format!("file:{name}?immutable=1"), flags)
 }
 
 /// A current database in memory.
@@ -234,11 +283,23 @@ fn set_aside(path: &Path, now: i64) -> Result<PathBuf, RecordError> {
     Ok(aside)
 }
 
+/// When a database was last set aside here, in Unix seconds: their names tell.
+pub(super) fn newest_aside(path: &Path) -> Option<i64> {
+    let name = path.file_name()?.to_str()?;
+    let prefix = format!("{name}{ASIDE}");
+    let there = fs::read_dir(path.parent()?).ok()?;
+    let times = there.filter_map(|entry| {
+        let name = entry.ok()?.file_name();
+        name.to_str()?.strip_prefix(&prefix)?.parse().ok()
+    });
+    times.max()
+}
+
 /// The first free name from `now` on.
 fn aside_name(path: &Path, now: i64) -> PathBuf {
     let mut second = now;
     loop {
-        let name = with_suffix(path, &format!(".corrupt-{second}"));
+        let name = with_suffix(path, &format!("{ASIDE}{second}"));
         if !name.exists() {
             return name;
         }

@@ -28,7 +28,7 @@ pub struct CommitKey {
     pub target: String,
     /// Such as `linux/amd64`.
     pub platform: String,
-    /// The repository of the cache tags.
+    /// The repository of the cache tags; empty where it was warmed on this machine only.
     pub cache: String,
     /// The key, in hex.
     pub key: String,
@@ -125,7 +125,7 @@ impl Records {
                         WHERE warms.key = commits.key AND warms.cache = commits.cache AND outcome IN (?3, ?4)
                         ORDER BY warms.branch IS NOT pushes.branch, finished_at LIMIT 1
                     )
-                    WHERE pushes.repository = ?1 OR ?1 IS NULL
+                    WHERE (pushes.repository = ?1 OR ?1 IS NULL) AND commits.cache <> ''
                     ORDER BY pushes.id DESC, commits.target, commits.platform LIMIT ?2",
                 )?
                 .query_map(

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// Statements that lead from each version (`PRAGMA user_version`, the index) to the next. Only ever appended to.
-pub(super) const MIGRATIONS: [&str; 2] = ["
+pub(super) const MIGRATIONS: [&str; 3] = ["
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 
     CREATE TABLE inputs (recipe TEXT PRIMARY KEY, document TEXT NOT NULL, stored_at INTEGER NOT NULL);
@@ -79,6 +79,44 @@ pub(super) const MIGRATIONS: [&str; 2] = ["
         PRIMARY KEY (commit_id, target, platform, cache)
     ) WITHOUT ROWID;
     CREATE INDEX commits_seen_at ON commits (seen_at);
+", "
+    -- When an image was first seen here: what was pulled says only when it was built elsewhere.
+    CREATE TABLE images (id TEXT PRIMARY KEY, seen_at INTEGER NOT NULL);
+
+    -- What of a builder's cache each key needs.
+    CREATE TABLE needs (
+        key TEXT NOT NULL,
+        builder TEXT NOT NULL,
+        created TEXT NOT NULL,
+        stored_at INTEGER NOT NULL,
+        PRIMARY KEY (key, builder)
+    ) WITHOUT ROWID;
+
+    -- Prunes, and what each deleted: why a build was cold.
+    CREATE TABLE prunes (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        started_at INTEGER NOT NULL,
+        ended_at INTEGER,
+        reason TEXT NOT NULL,
+        planned INTEGER NOT NULL,
+        reported INTEGER,
+        measured INTEGER,
+        items INTEGER NOT NULL DEFAULT 0
+    );
+
+    CREATE TABLE deletions (
+        prune INTEGER NOT NULL REFERENCES prunes (id) ON DELETE CASCADE,
+        builder TEXT NOT NULL,
+        item TEXT NOT NULL,
+        description TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        used_at INTEGER,
+        rule TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (prune, builder, item)
+    ) WITHOUT ROWID;
+    CREATE INDEX deletions_item ON deletions (item);
 "];
 
 /// The version that this program writes.

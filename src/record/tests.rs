@@ -2,7 +2,11 @@
 
 mod damage;
 mod history;
+mod images;
+mod needs;
+mod prunes;
 mod pushes;
+mod uses;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

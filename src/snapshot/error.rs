@@ -172,6 +172,12 @@ pub enum SnapshotError {
         /// Why.
         source: io::Error,
     },
+    /// There is no remote, or none of several is the one that is meant.
+    #[error("{} has no remote that is called origin, belongs to the current branch, or is the only one", path.display())]
+    NoRemote {
+        /// The work tree.
+        path: PathBuf,
+    },
     /// The `git` program failed.
     #[error("`git {command}` failed: {message}")]
     GitFailed {
@@ -257,6 +263,7 @@ impl Remedy for SnapshotError {
             | Self::InSubmodule { .. }
             | Self::TooLarge { .. }
             | Self::Drivers { .. }
+            | Self::NoRemote { .. }
             | Self::Pattern { .. } => Kind::Usage,
             Self::Unsettled { .. } => Kind::Unsettled,
             Self::UnmergedIndex { .. } | Self::MergeConflict { .. } => Kind::Work,
@@ -299,6 +306,7 @@ impl Remedy for SnapshotError {
                 "Commits are warmed all the same. To warm uncommitted changes, too, move these settings to your own configuration (`git config --global`), or use `prewarm warm --worktree`.".to_owned()
             }
             Self::Unsettled { .. } => "Try again when it is done.".to_owned(),
+            Self::NoRemote { .. } => "Name the remote that CI builds `origin`.".to_owned(),
             Self::GitProgram { .. } => "Install git, or put it on the PATH.".to_owned(),
             _ => return None,
         })

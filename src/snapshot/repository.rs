@@ -150,7 +150,7 @@ impl Repository {
         Some(String::from_utf8_lossy(remote.url_bytes()).into_owned())
     }
 
-    fn remote(&self) -> Option<String> {
+    pub(super) fn remote(&self) -> Option<String> {
         if self.git.find_remote("origin").is_ok() {
             return Some("origin".to_owned());
         }

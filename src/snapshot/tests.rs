@@ -1,6 +1,7 @@
 //! Snapshots of real repositories, made with the `git` program.
 
 mod arrival;
+mod branches;
 mod checkout;
 mod content;
 mod fixture;

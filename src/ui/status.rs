@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use super::disk;
 use super::paint::Paint;
 use super::text::{ago, clean, duration};
 use crate::daemon::state::View;
@@ -40,6 +41,9 @@ pub(super) fn human(status: &Status, leads: &[Lead], now: i64, paint: Paint) -> 
     }
     for tree in &status.trees {
         block(&mut text, tree, leads, now, paint);
+    }
+    if let Some(checked) = &status.disk {
+        text.push_str(&disk::human(checked, now, paint));
     }
     text
 }

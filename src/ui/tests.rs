@@ -1,6 +1,7 @@
 //! What people see, as it is seen.
 
 mod progress;
+mod prune;
 mod results;
 mod status;
 

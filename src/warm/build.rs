@@ -34,11 +34,11 @@ pub(super) struct Build<'a, 'run> {
     pub(super) run: &'a Run<'run>,
     pub(super) job: &'a Job,
     pub(super) evaluation: &'a Evaluation,
-    builder: &'a Builder,
+    pub(super) builder: &'a Builder,
     imports: Vec<CacheReference>,
     agents: BTreeMap<String, PathBuf>,
     secrets: BTreeMap<String, Vec<u8>>,
-    started_ms: i64,
+    pub(super) started_ms: i64,
 }
 
 /// What is solved: the job's Dockerfile, or one that was cut.
@@ -212,7 +212,11 @@ impl<'a, 'run> Build<'a, 'run> {
             done.outcome = Outcome::Warm;
             Ok::<_, Error>(())
         };
-        match published.await {
+        let published = published.await;
+        if done.pushed.is_none() {
+            self.note_used(&done).await;
+        }
+        match published {
             Ok(()) => done,
             Err(error) => done.fail(error),
         }

@@ -12,6 +12,9 @@ use std::time::Duration;
 /// How often is looked whether the other has done.
 const PACE: Duration = Duration::from_millis(100);
 
+/// For whatever somebody has put there: to open a pipe would be to wait.
+const NO_WAIT: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+
 /// Held while something is built.
 #[derive(Debug)]
 pub(super) struct Claim {
@@ -78,6 +81,20 @@ fn sweep(directory: &Path, own: &Path) {
     }
 }
 
+/// Whether anybody builds anything, of which we know.
+pub(crate) fn anybody(directory: &Path) -> bool {
+    fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|entry| {
+            // Shared, so that two who look do not take each other for builders; and for a moment only.
+            let mut options = OpenOptions::new();
+            let file = options.read(true).custom_flags(NO_WAIT).open(entry.path());
+            file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+        })
+}
+
 /// Waits until nobody has the right to build what `name` names.
 pub(super) async fn others(directory: &Path, name: &str) -> io::Result<()> {
     while claim(directory, name)?.is_none() {
@@ -100,6 +117,7 @@ mod tests {
         assert!(take("two").is_some());
         assert!(!builds.join("dead").exists());
         assert!(take("one").is_none());
+        assert!(anybody(&builds));
         let waiting = others(&builds, "one");
         let ending = async {
             tokio::task::yield_now().await;
@@ -107,6 +125,7 @@ mod tests {
         };
         let (waited, ()) = tokio::join!(waiting, ending);
         waited.expect("it can be looked at");
+        assert!(!anybody(&builds));
         assert!(take("one").is_some());
         assert_eq!(fs::read_dir(&builds).expect("it was made").count(), 0);
     }

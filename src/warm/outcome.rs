@@ -91,20 +91,27 @@ pub(super) async fn decide(run: &Run<'_>, job: &Job) -> Result<Ended, Error> {
 
 /// Remembers which key the commit came to, for whoever wants to know whether its cache was there when it was pushed.
 fn note_commit(run: &Run<'_>, job: &Job, summary: &TargetSummary) {
-    let warm = matches!(summary.outcome, Verdict::Warm | Verdict::AlreadyWarm);
-    let (Some(commit), Some(key), Some(destination)) =
-        (job.snapshot.commit(), &summary.key, &job.destination)
-    else {
+    let (Some(commit), Some(key)) = (job.snapshot.commit(), &summary.key) else {
         return;
     };
-    if !warm || job.view != View::Tree {
+    if job.view != View::Tree {
         return;
     }
+    let cache = match (summary.outcome, &job.destination) {
+        (Verdict::Warm | Verdict::AlreadyWarm, Some(destination)) => {
+            destination.repository.to_string()
+        }
+        // No push waits for it, but the branch needs it, whatever it will be called.
+        (Verdict::Warm | Verdict::AlreadyWarm | Verdict::LocalOnly | Verdict::NotPushed, _) => {
+            String::new()
+        }
+        _ => return,
+    };
     let known = CommitKey {
         commit: commit.to_string(),
         target: job.target.name.clone(),
         platform: summary.platform.clone().unwrap_or_default(),
-        cache: destination.repository.to_string(),
+        cache,
         key: key.clone(),
     };
     run.note(run.records.note_commit(&known, run.world.now_ms() / 1000));

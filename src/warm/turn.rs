@@ -1,4 +1,4 @@
-//! Before something is built: whether it may be now, and that nobody else builds the same.
+//! Before something is built: whether it may be now, that there is room for it, and that nobody else builds the same.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use super::evaluate::Evaluation;
 use super::job::Job;
 use super::join::{Claim, claim, others};
+use super::room;
 use super::run::Run;
 use crate::client::{Client, ClientError};
 use crate::daemon::status::Status;
@@ -30,7 +31,7 @@ pub(super) enum Turn {
 }
 
 impl Turn {
-    /// Asks whoever has to permit it, and waits for others that build the same.
+    /// Asks whoever has to permit it, sees to it that there is room, and waits for others that build the same.
     pub(super) async fn take(run: &Run<'_>, job: &Job, evaluation: &Evaluation) -> Self {
         let fingerprint = fingerprint(job, evaluation);
         let permit = &run.request.permit;
@@ -38,6 +39,8 @@ impl Turn {
         if let Some(reason) = put_off(answer) {
             return Self::Later(reason);
         }
+        // Nothing is pruned while something is built, so that this comes before the claim.
+        room::make(run, job, evaluation).await;
         let place = match &job.destination {
             Some(destination) => destination.repository.to_string(),
             None => run.connector().choice().label(),

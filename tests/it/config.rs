@@ -139,6 +139,21 @@ fn show_merges_both_files_and_says_where_each_value_is_from() {
     pre_push = "off"                                         # default
     wait = "2m"                                              # default
     standalone = false                                       # default
+
+    [prune]
+    automatic = false                                        # ~/.config/prewarm/config.toml:5
+    # start is not set                                       # default
+    # free is not set                                        # default
+    # max_cache is not set                                   # default
+    floor = "10GB"                                           # default
+    keep_newer_than = "1d"                                   # default
+    images_keep_newer_than = "7d"                            # default
+    keep = []                                                # default
+    images = "off"                                           # default
+    cache_mounts = false                                     # default
+    every = "5m"                                             # default
+    branches = "14d"                                         # default
+    registry_after = "30d"                                   # default
     "#);
 }
 

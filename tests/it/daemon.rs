@@ -332,7 +332,7 @@ fn hooks_warm_without_a_daemon_where_that_is_wanted() {
 }
 
 /// Commits everything as the user of a machine would, with its hooks finding its Engine.
-fn commit_here(machine: &Machine, directory: &Path) -> std::process::Output {
+pub(crate) fn commit_here(machine: &Machine, directory: &Path) -> std::process::Output {
     let mut command = git_command(directory);
     for (name, value) in machine.prewarm(directory).environment() {
         command.env(name, value);

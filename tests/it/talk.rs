@@ -204,6 +204,7 @@ fn without_times(mut status: Value) -> Value {
         assert!(!status[name].is_null(), "{name}");
         status[name] = json!("[IT]");
     }
+    status["disk"]["at"] = json!("[IT]");
     let views = status["trees"][0]["views"]
         .as_array_mut()
         .expect("they are a list");
@@ -225,17 +226,33 @@ fn without_times(mut status: Value) -> Value {
     status
 }
 
+/// The status as JSON, without what differs from run to run.
+fn shape(machine: &Machine, repo: &Repo) -> String {
+    let status = without_times(machine.status());
+    let text = serde_json::to_string_pretty(&status).expect("it is JSON");
+    text.replace(&repo.path().display().to_string(), "[REPO]")
+}
+
 #[test]
 fn the_status_has_this_shape() {
     let (machine, repo) = machine();
+    machine.configure("[prune]\nautomatic = true\n");
     let daemon = Daemon::start(&machine);
-    daemon.follow().until_idle();
-    let status = without_times(machine.status());
-    let text = serde_json::to_string_pretty(&status).expect("it is JSON");
-    let text = text.replace(&repo.path().display().to_string(), "[REPO]");
-    assert_snapshot!(text, @r#"
+    let mut follower = daemon.follow();
+    follower.until("the disk was looked at", |status| !status["disk"].is_null());
+    assert_snapshot!(shape(&machine, &repo), @r#"
     {
       "builds": 0,
+      "disk": {
+        "at": "[IT]",
+        "caches": [],
+        "disk": null,
+        "holders": [],
+        "last": null,
+        "max_cache": null,
+        "reason": "cannot connect to unix:///nonexistent/docker.sock (DOCKER_HOST); start it, or correct the address",
+        "state": "failed"
+      },
       "mode": "running",
       "parallel": 1,
       "paused_seconds": null,
@@ -371,7 +388,7 @@ fn without_a_daemon_the_status_says_so() {
     ");
     let status = machine.ask(&["status", "--json"]);
     assert_eq!(status.code(), 3);
-    assert_snapshot!(status.out(), @r#"{"pushes":[],"status":{"builds":0,"mode":"absent","parallel":0,"paused_seconds":null,"pid":0,"problems":[{"message":"the daemon does not run","remedy":"start it with `prewarm service install`, or for once with `prewarm daemon --detach`"}],"started_at":0,"trees":[],"version":"","watches":0}}"#);
+    assert_snapshot!(status.out(), @r#"{"pushes":[],"status":{"builds":0,"disk":null,"mode":"absent","parallel":0,"paused_seconds":null,"pid":0,"problems":[{"message":"the daemon does not run","remedy":"start it with `prewarm service install`, or for once with `prewarm daemon --detach`"}],"started_at":0,"trees":[],"version":"","watches":0}}"#);
     assert_snapshot!(machine.ask(&["status", "--follow"]).failure(), @r"
     exit 3
     error: the daemon does not run

@@ -84,6 +84,21 @@ fn every_line_says_where_it_comes_from() {
     wait = "2m"                                              # default
     standalone = false                                       # default
 
+    [prune]
+    automatic = true                                         # default
+    # start is not set                                       # default
+    # free is not set                                        # default
+    # max_cache is not set                                   # default
+    floor = "10GB"                                           # default
+    keep_newer_than = "1d"                                   # default
+    images_keep_newer_than = "7d"                            # default
+    keep = []                                                # default
+    images = "off"                                           # default
+    cache_mounts = false                                     # default
+    every = "5m"                                             # default
+    branches = "14d"                                         # default
+    registry_after = "30d"                                   # default
+
     [registry."127.0.0.1:5000"]
     insecure = true                                          # ~/.config/prewarm/config.toml:8
     # ca is not set                                          # default

@@ -34,7 +34,7 @@ ssh = ["default", 1, "default", "a b"]
 local = true
 [registry."https://ghcr.io"]
 insecure = "yes"
-[prune]
+[limits]
 "#
     ), @r#"
     ~/.config/prewarm/config.toml:3:1: unknown key `endpont` in [builder]
@@ -72,9 +72,42 @@ insecure = "yes"
         = such as [registry."127.0.0.1:5000"]
     ~/.config/prewarm/config.toml:18:12: `registry."https://ghcr.io".insecure`: expected true or false, found a string
         | insecure = "yes"
-    ~/.config/prewarm/config.toml:19:2: unknown key `prune`
-        | [prune]
-        = known here: builder, warm, consent, daemon, hooks, registry
+    ~/.config/prewarm/config.toml:19:2: unknown key `limits`
+        | [limits]
+        = known here: builder, warm, consent, daemon, hooks, prune, registry
+    "#);
+}
+
+#[test]
+fn every_part_of_pruning_is_checked() {
+    insta::assert_snapshot!(problems(
+        r#"
+[prune]
+automatic = "yes"
+start = "20%"
+free = "10%"
+max_cache = "lots"
+images = "all"
+keep = [""]
+every = "5s"
+"#
+    ), @r#"
+    ~/.config/prewarm/config.toml:3:13: `prune.automatic`: expected true or false, found a string
+        | automatic = "yes"
+    ~/.config/prewarm/config.toml:5:8: `prune.free`: is no more than `start`: pruning would begin again as soon as it has ended
+        | free = "10%"
+    ~/.config/prewarm/config.toml:6:13: `prune.max_cache`: "lots" is not a size: write a whole number and MB, GB (of 1000) or MiB, GiB (of 1024)
+        | max_cache = "lots"
+        = such as "100GB"
+    ~/.config/prewarm/config.toml:7:10: `prune.images`: "all" is none of off, dangling, unused
+        | images = "all"
+        = such as "off"
+    ~/.config/prewarm/config.toml:8:9: `prune.keep`: an empty pattern keeps nothing
+        | keep = [""]
+        = such as "*pip install*"
+    ~/.config/prewarm/config.toml:9:9: `prune.every`: caches are not listed more than once a minute
+        | every = "5s"
+        = such as "5m"
     "#);
 }
 

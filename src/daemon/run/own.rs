@@ -16,6 +16,9 @@ impl Daemon<'_> {
         match spool::take(&self.world.paths.spool()) {
             Ok((hints, failed)) => {
                 self.spool_problem(failed);
+                if !hints.is_empty() {
+                    self.handle(Event::Hooked);
+                }
                 // A repository that was away, or a new work tree of one.
                 if hints
                     .iter()

@@ -56,6 +56,7 @@ impl Daemon<'_> {
             watches: self.watching.count(),
             problems: self.problems.values().cloned().collect(),
             trees: self.state.trees().map(tree).collect(),
+            disk: self.checked.clone(),
         }
     }
 

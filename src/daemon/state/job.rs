@@ -106,7 +106,9 @@ impl State {
     /// A target of a job has ended, though others may go on.
     pub(super) fn left(&mut self, job: JobId, target: &str, now: Instant) {
         if let Some(job) = self.jobs.get_mut(&job) {
-            job.building.remove(target);
+            if job.building.remove(target).is_some() {
+                self.pruning.build_ended();
+            }
             job.started = now;
         }
     }
@@ -115,6 +117,9 @@ impl State {
         let Some(job) = self.jobs.remove(&id) else {
             return;
         };
+        if !job.building.is_empty() {
+            self.pruning.build_ended();
+        }
         let Some(tree) = self.trees.get_mut(&job.tree) else {
             return;
         };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::*;
 
 mod properties;
+mod pruning;
 
 /// A daemon with one work tree and a clock that only the test moves.
 struct Story {
@@ -15,6 +16,8 @@ struct Story {
     cancelled: Vec<JobId>,
     answers: Vec<(JobId, Answer)>,
     probes: usize,
+    prunes: usize,
+    prunes_stopped: usize,
     exited: bool,
 }
 
@@ -24,6 +27,7 @@ const SETTINGS: Settings = Settings {
     quiet: Duration::from_millis(300),
     recheck: Duration::from_secs(3600),
     grace: Duration::from_secs(20),
+    prune: None,
 };
 
 fn tree() -> PathBuf {
@@ -41,6 +45,8 @@ impl Story {
             cancelled: vec![],
             answers: vec![],
             probes: 0,
+            prunes: 0,
+            prunes_stopped: 0,
             exited: false,
         };
         story.happens(Event::Enrolled([tree()].into()));
@@ -59,6 +65,8 @@ impl Story {
                 Effect::Cancel(job) => self.cancelled.push(job),
                 Effect::Answer { job, answer, .. } => self.answers.push((job, answer)),
                 Effect::Probe(_) => self.probes += 1,
+                Effect::Prune => self.prunes += 1,
+                Effect::StopPrune => self.prunes_stopped += 1,
                 Effect::Exit => self.exited = true,
                 Effect::Watch(_) | Effect::Unwatch(_) => {}
             }

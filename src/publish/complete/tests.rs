@@ -148,3 +148,55 @@ async fn looking_may_run_on_any_thread() {
         2
     );
 }
+
+#[test]
+fn a_cache_was_made_when_its_newest_layer_was() {
+    let layer = |name: &str, annotations: &str| {
+        let digest = blob(name);
+        format!(
+            r#"{{"mediaType":"{LAYER}","digest":"{digest}","size":10,"annotations":{annotations}}}"#
+        )
+    };
+    let at = |text: &str| format!(r#"{{"buildkit/createdat":"{text}"}}"#);
+    let config = descriptor(CACHE_CONFIG, &blob("config"), 3);
+    let old = layer("old", &at("2026-11-22T17:14:37.061717282Z"));
+    let new = layer("new", &at("2026-11-22T18:14:37.5+00:00"));
+    let table = [
+        (vec![&old, &new], Some(Some(1_795_371_277_500)), 23),
+        (vec![&new, &old, &new], Some(Some(1_795_371_277_500)), 23),
+        (
+            vec![&old, &layer("x", "{}")],
+            Some(Some(1_795_367_677_061)),
+            23,
+        ),
+        (
+            vec![&old, &layer("x", "null")],
+            Some(Some(1_795_367_677_061)),
+            23,
+        ),
+        (vec![&layer("x", "[]")], Some(None), 13),
+        (vec![], Some(None), 3),
+        (vec![&old, &layer("x", &at("yesterday"))], Some(None), 23),
+        (
+            vec![&old, &layer("x", r#"{"buildkit/createdat":7}"#)],
+            Some(None),
+            23,
+        ),
+    ]
+    .map(|(layers, made, bytes): (Vec<&String>, _, _)| {
+        let layers: Vec<&str> = layers.into_iter().map(String::as_str).collect();
+        (layers.join(","), made, bytes)
+    });
+    for (layers, made, bytes) in table {
+        let image = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layers}]}}"#);
+        let manifest = Manifest::new(OCI_MANIFEST, image);
+        let found = facts(&manifest);
+        assert_eq!(found.map(|facts| facts.made), made, "{layers}");
+        assert_eq!(found.map(|facts| facts.bytes), Some(bytes), "{layers}");
+        let comma = if layers.is_empty() { "" } else { "," };
+        let index = format!(r#"{{"schemaVersion":2,"manifests":[{layers}{comma}{config}]}}"#);
+        assert_eq!(facts(&Manifest::new(OCI_INDEX, index)), found, "{layers}");
+    }
+    let image = format!(r#"{{"schemaVersion":2,"config":{old},"layers":[{new}]}}"#);
+    assert_eq!(facts(&Manifest::new(OCI_MANIFEST, image)), None);
+}

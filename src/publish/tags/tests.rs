@@ -273,3 +273,85 @@ fn the_readme_s_workflow_reads_the_tags_that_are_written() {
         assert_eq!(written, expected, "{branch}");
     }
 }
+
+#[test]
+fn shapes_are_told_by_names_alone() {
+    let branch = |slug: &str| Some(Shape::Branch(slug.to_owned()));
+    let digits = &KEY[..24];
+    let plain = template("builder-cache-{branch}");
+    let arm = Template::new("builder-cache-{branch}", "builder", Some("linux/arm64")).expect("one");
+    let table = [
+        ("builder-cache-topic".to_owned(), branch("topic"), None),
+        (
+            "builder-cache-topic-linux-arm64".to_owned(),
+            branch("topic-linux-arm64"),
+            branch("topic"),
+        ),
+        (
+            format!("builder-cache-k-{digits}"),
+            Some(Shape::Key(digits.to_owned())),
+            Some(Shape::Key(digits.to_owned())),
+        ),
+        (
+            format!("builder-cache-s-{digits}"),
+            Some(Shape::Staging),
+            None,
+        ),
+        (
+            format!("builder-cache-i-{digits}"),
+            Some(Shape::Inputs),
+            None,
+        ),
+        (
+            format!("builder-cache-i-{digits}-linux-arm64"),
+            None,
+            Some(Shape::Inputs),
+        ),
+        // Another platform's, or a branch with such a name: not certainly anything.
+        (format!("builder-cache-s-{digits}-linux-s390x"), None, None),
+        (format!("builder-cache-k-{digits}0"), None, None),
+        ("builder-cache-k-0123".to_owned(), branch("k-0123"), None),
+        (
+            format!("builder-cache-k-{}", digits.to_uppercase()),
+            branch(&format!("k-{}", digits.to_uppercase())),
+            None,
+        ),
+        ("builder-cache-".to_owned(), None, None),
+        ("builder-cache".to_owned(), None, None),
+        ("latest".to_owned(), None, None),
+        ("xbuilder-cache-topic".to_owned(), None, None),
+    ];
+    for (tag, by_plain, by_arm) in table {
+        assert_eq!(plain.shape(&tag), by_plain, "{tag}");
+        assert_eq!(arm.shape(&tag), by_arm, "{tag} for arm64");
+    }
+    let any = template("{branch}");
+    assert_eq!(any.shape("latest"), None);
+    assert_eq!(
+        any.shape(&format!("builder-k-{digits}")),
+        Some(Shape::Key(digits.to_owned()))
+    );
+    assert_eq!(template("{branch}-cache").shape("x-cache"), branch("x"));
+}
+
+proptest! {
+    #[test]
+    fn what_a_template_makes_it_knows(
+        branch in "[a-zA-Z0-9./äöü_-]{1,200}",
+        text in "[a-z_][a-z-]{0,12}\\{branch\\}[a-z.-]{0,6}",
+        platform in proptest::option::of(Just("linux/arm64")),
+    ) {
+        let template = Template::new(&text, "builder", platform).expect("a template");
+        let tags = template.tags(KEY, RECIPE, Some(&branch));
+        prop_assert_eq!(template.shape(&tags.key), Some(Shape::Key(KEY[..24].to_owned())));
+        prop_assert_eq!(template.shape(&tags.staging), Some(Shape::Staging));
+        prop_assert_eq!(template.shape(&tags.inputs), Some(Shape::Inputs));
+        let shape = template.shape(&tags.branch.expect("there is a branch"));
+        prop_assert!(matches!(shape, Some(Shape::Branch(_)) | None), "{shape:?}");
+    }
+
+    #[test]
+    fn any_name_has_at_most_one_shape(name in "\\PC{0,60}|builder-cache-[kis]-[0-9a-f]{20,30}.{0,4}") {
+        let _ = template("builder-cache-{branch}").shape(&name);
+    }
+}

@@ -292,3 +292,31 @@ fn only_a_build_of_our_own_tells_what_a_recipe_asks_for() {
     assert_eq!(known().as_deref(), Some("warm"));
     assert_eq!(records.built_inputs("another").expect("readable"), None);
 }
+
+#[test]
+fn the_size_of_the_last_export_is_that_of_a_warm() {
+    let records = Records::in_memory().expect("there is memory");
+    let size = |platform: &str| {
+        let warm = new_warm("k");
+        let found = records.exported_bytes(&warm.repository, &warm.target, platform);
+        found.expect("readable")
+    };
+    let platform = new_warm("k").platform;
+    assert_eq!(size(&platform), None);
+    for (outcome, exported_bytes) in [
+        (Outcome::Warm, 1),
+        (Outcome::Warm, 2),
+        (Outcome::AlreadyWarm, 0),
+        (Outcome::Failed, 0),
+    ] {
+        let id = records.begin(&new_warm("k")).expect("writable");
+        let end = Finished {
+            exported_bytes,
+            ..finished(outcome, 1)
+        };
+        records.finish(id, &end).expect("writable");
+    }
+    records.begin(&new_warm("k")).expect("writable");
+    assert_eq!(size(&platform), Some(2));
+    assert_eq!(size("linux/other"), None);
+}

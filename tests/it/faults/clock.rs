@@ -1,18 +1,11 @@
 //! The clock is set while the daemon runs (libfaketime, of Debian's package `faketime`).
 
 use std::fs;
-use std::path::Path;
 
 use crate::support::daemon::Daemon;
 use crate::support::engines::Scene;
+use crate::support::faketime::library;
 use crate::support::prewarm::Machine;
-
-/// Where Debian has the library, on the machines that tests run on.
-fn library() -> Option<String> {
-    let places = ["x86_64", "aarch64"]
-        .map(|machine| format!("/usr/lib/{machine}-linux-gnu/faketime/libfaketime.so.1"));
-    places.into_iter().find(|path| Path::new(path).exists())
-}
 
 #[test]
 fn a_clock_that_is_set_by_a_day_stops_nothing() {

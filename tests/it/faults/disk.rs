@@ -1,67 +1,16 @@
 //! The daemon's own files are damaged, and its disk is full or read-only.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::Duration;
 
 use super::project;
 use crate::support::daemon::{Daemon, jobs, target};
+use crate::support::disk::Disk;
 use crate::support::engines::Scene;
 use crate::support::prewarm::Machine;
 use crate::support::proxy::Proxy;
 use crate::support::wait::until;
-
-/// A small file system of its own; gone with the test.
-struct Disk(PathBuf);
-
-impl Disk {
-    #[track_caller]
-    fn mount(path: PathBuf, size: &str) -> Self {
-        fs::create_dir_all(&path).expect("directories can be made");
-        let disk = Self(path);
-        disk.run(
-            "mount",
-            &[
-                "-t",
-                "tmpfs",
-                "-o",
-                &format!("mode=0700,size={size}"),
-                "tmpfs",
-            ],
-        );
-        disk
-    }
-
-    #[track_caller]
-    fn remount(&self, how: &str) {
-        self.run("mount", &["-o", &format!("remount,{how}")]);
-    }
-
-    #[track_caller]
-    fn run(&self, program: &str, arguments: &[&str]) {
-        let status = Command::new(program).args(arguments).arg(&self.0).status();
-        assert!(
-            status.expect("it can be run").success(),
-            "tests run as root"
-        );
-    }
-
-    /// Writes until nothing more fits.
-    fn fill(&self) -> PathBuf {
-        let path = self.0.join("ballast");
-        let full = fs::write(&path, vec![0; 64 << 20]).expect_err("it is small");
-        assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
-        path
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // Lazily: the daemon may still have files open.
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
-    }
-}
 
 fn write(path: &Path, content: impl AsRef<[u8]>) {
     fs::write(path, content).expect("a file can be written");
@@ -107,7 +56,7 @@ fn where_its_state_is_read_only_it_says_so() {
     daemon.follow().until_idle();
     daemon.kill();
     until("its jobs have ended", Duration::from_secs(20), || {
-        jobs(&machine.state(), "job").is_empty()
+        jobs(&machine.state(), "prewarm").is_empty()
     });
     disk.remount("ro");
     let refused = machine
@@ -155,7 +104,7 @@ fn damaged_files_are_set_aside_and_it_goes_on() {
     ];
     for (round, garbage) in damages.into_iter().enumerate() {
         until("its jobs have ended", Duration::from_secs(20), || {
-            jobs(&state, "job").is_empty()
+            jobs(&state, "prewarm").is_empty()
         });
         for suffix in ["-wal", "-shm"] {
             // Not always there.

@@ -126,6 +126,21 @@ pub(crate) fn buildx_cache_to(work_tree: &Path, reference: &str) {
     steps(command.arg(work_tree));
 }
 
+/// Builds a work tree as it is with docker alone, so that an engine's cache has it, and nothing else has. Who builds again
+/// with the same `config` sends the same context again, and not another one.
+#[track_caller]
+pub(crate) fn build_cache(work_tree: &Path, engine: &str, config: &Path) -> Steps {
+    let mut command = engines().docker(engine, config);
+    command.args([
+        "buildx",
+        "build",
+        "--target",
+        "builder",
+        "--output=type=cacheonly",
+    ]);
+    steps(command.arg(work_tree))
+}
+
 /// Runs a `docker buildx build` and reads its progress.
 #[track_caller]
 fn steps(command: &mut Command) -> Steps {

@@ -50,6 +50,7 @@ impl<'m> Daemon<'m> {
     /// Starts it.
     #[track_caller]
     pub(crate) fn spawn(machine: &'m Machine, environment: &BTreeMap<&str, &str>) -> Self {
+        machine.prunes_nothing();
         let mut command = machine.prewarm(machine.home()).args(["daemon", "run"]);
         for (name, value) in environment {
             command = command.env(name, value);

@@ -62,12 +62,26 @@ impl Machine {
         self.home().join("state")
     }
 
-    /// Writes the user's own configuration.
+    /// Writes the user's own configuration. Where it says nothing of pruning nothing is pruned: engines are shared with
+    /// other tests.
     pub(crate) fn configure(&self, text: &str) -> &Self {
+        let off = if text.contains("[prune]") {
+            ""
+        } else {
+            "\n[prune]\nautomatic = false\n"
+        };
+        let text = format!("{text}{off}");
         let directory = self.home().join(".config/prewarm");
         fs::create_dir_all(&directory).expect("directories can be made");
         fs::write(directory.join("config.toml"), text).expect("a file can be written");
         self
+    }
+
+    /// As [`Machine::configure`] where nothing was configured.
+    pub(crate) fn prunes_nothing(&self) {
+        if !self.home().join(".config/prewarm/config.toml").exists() {
+            self.configure("");
+        }
     }
 
     /// Logs in to a registry, as `docker login` would.

@@ -12,6 +12,9 @@ use super::http::{Response, request};
 const MANIFESTS: &str =
     "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
 
+/// The media type of an image's manifest.
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
 /// A manifest as the registry holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Manifest {
@@ -21,12 +24,7 @@ pub(crate) struct Manifest {
 
 impl Manifest {
     pub(crate) fn digest(&self) -> String {
-        let hash = Sha256::digest(&self.bytes);
-        let mut digest = "sha256:".to_owned();
-        for byte in hash {
-            write!(digest, "{byte:02x}").expect("a string takes everything");
-        }
-        digest
+        format!("sha256:{}", hex(&self.bytes))
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -61,6 +59,43 @@ pub(crate) fn manifest(name: &str, tag: &str) -> Option<Manifest> {
             .to_owned(),
         bytes: response.body,
     })
+}
+
+/// Makes a cache known to a registry under tags, as BuildKit would have made it at that time (RFC 3339).
+#[track_caller]
+pub(crate) fn put_cache(host: &str, login: &[(&str, &str)], name: &str, made: &str, tags: &[&str]) {
+    let blob = |bytes: &str| {
+        let digest = format!("sha256:{}", hex(bytes.as_bytes()));
+        let path = format!("/v2/{name}/blobs/uploads/");
+        let begun = request(host, "POST", &path, login, &[]);
+        let location = begun
+            .head
+            .header("Location")
+            .expect("an upload has an address");
+        let start = location.find("/v2/").expect("it is the registry's own");
+        let path = format!("{}&digest={digest}", &location[start..]);
+        let done = request(host, "PUT", &path, login, bytes.as_bytes());
+        assert_eq!(done.status, 201, "PUT {path}");
+        (digest, bytes.len())
+    };
+    let (config, config_size) = blob("{}");
+    let (layer, layer_size) = blob(made);
+    let manifest = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": { "mediaType": "application/vnd.buildkit.cacheconfig.v0", "digest": config, "size": config_size },
+        "layers": [{
+            "mediaType": "application/vnd.oci.image.layer.v1.tar+zstd", "digest": layer, "size": layer_size,
+            "annotations": { "buildkit/createdat": made },
+        }],
+    })
+    .to_string();
+    for tag in tags {
+        let path = format!("/v2/{name}/manifests/{tag}");
+        let headers = [&[("Content-Type", MANIFEST)], login].concat();
+        let response = request(host, "PUT", &path, &headers, manifest.as_bytes());
+        assert_eq!(response.status, 201, "PUT {path}");
+    }
 }
 
 /// Points a tag at a manifest.
@@ -108,6 +143,14 @@ pub(crate) fn assert_complete(name: &str) -> Vec<String> {
         }
     }
     tags
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for byte in Sha256::digest(bytes) {
+        write!(text, "{byte:02x}").expect("a string takes everything");
+    }
+    text
 }
 
 /// The blobs that a manifest names.

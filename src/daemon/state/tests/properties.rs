@@ -13,15 +13,19 @@ enum Happening {
     Begin(usize, u8),
     Leave(usize, u8),
     End(usize, u8),
-    Pass(u16),
+    Pass(u32),
     Pause,
     Resume,
     Enroll(u8),
     Reload,
+    Hook,
+    Look(u8),
 }
 
 fn happenings() -> impl Strategy<Value = Vec<Happening>> {
-    use Happening::{Ask, Begin, Change, End, Enroll, Leave, Pass, Pause, Probe, Reload, Resume};
+    use Happening::{
+        Ask, Begin, Change, End, Enroll, Hook, Leave, Look, Pass, Pause, Probe, Reload, Resume,
+    };
     let one = prop_oneof![
         4 => (0..3_u8).prop_map(Change),
         4 => (0..3_u8, any::<Option<bool>>()).prop_map(|(tree, busy)| Probe(tree, busy)),
@@ -29,11 +33,14 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
         2 => (any::<usize>(), 0..2_u8).prop_map(|(job, target)| Begin(job, target)),
         1 => (any::<usize>(), 0..2_u8).prop_map(|(job, target)| Leave(job, target)),
         4 => (any::<usize>(), 0..8_u8).prop_map(|(job, end)| End(job, end)),
-        4 => (0..5_000_u16).prop_map(Pass),
+        4 => (0..5_000_u32).prop_map(Pass),
+        1 => (30_000..400_000_u32).prop_map(Pass),
         1 => Just(Pause),
         1 => Just(Resume),
         1 => (1..8_u8).prop_map(Enroll),
         1 => Just(Reload),
+        2 => Just(Hook),
+        2 => (0..3_u8).prop_map(Look),
     ];
     prop::collection::vec(one, 0..120)
 }
@@ -61,12 +68,18 @@ struct Play {
     now: Instant,
     enrolled: BTreeSet<PathBuf>,
     running: Vec<JobId>,
+    /// Whether the disk is looked at.
+    looking: bool,
+    /// When the last such look began or ended, and no build has ended since.
+    looked: Option<Instant>,
+    paused: bool,
 }
 
 impl Play {
     fn new(parallel: usize) -> Self {
         let settings = Settings {
             parallel,
+            prune: Some(Duration::from_secs(300)),
             ..super::SETTINGS
         };
         let now = Instant::now();
@@ -75,6 +88,9 @@ impl Play {
             now,
             enrolled: BTreeSet::new(),
             running: vec![],
+            looking: false,
+            looked: None,
+            paused: false,
         }
     }
 
@@ -126,6 +142,15 @@ impl Play {
                 Event::Enrolled(self.enrolled.clone())
             }
             Happening::Reload => Event::Reloaded(self.state.settings),
+            Happening::Hook => Event::Hooked,
+            Happening::Look(end) => {
+                if !std::mem::take(&mut self.looking) {
+                    return None;
+                }
+                self.looked = self.looked.map(|_| self.now);
+                let ends = [Looked::Done, Looked::Waits, Looked::Died];
+                Event::Looked(ends[usize::from(*end)])
+            }
         })
     }
 
@@ -133,8 +158,27 @@ impl Play {
         let Some(event) = self.event(happening) else {
             return Ok(());
         };
+        match event {
+            Event::Paused(_) => self.paused = true,
+            Event::Resumed => self.paused = false,
+            // These may end a build, after which the disk is looked at at once.
+            Event::Left { .. } | Event::Ended { .. } => self.looked = None,
+            _ => {}
+        }
         for effect in self.state.handle(event, self.now) {
             match effect {
+                Effect::Prune => {
+                    prop_assert!(!self.looking, "the disk is looked at twice at a time");
+                    prop_assert!(
+                        !self.paused && !self.enrolled.is_empty(),
+                        "nobody wants a look"
+                    );
+                    let last = self.looked.replace(self.now);
+                    let apart = last.is_none_or(|last| self.now - last >= Duration::from_secs(60));
+                    prop_assert!(apart, "two looks in a minute, and no build between them");
+                    self.looking = true;
+                }
+                Effect::StopPrune => prop_assert!(self.looking, "there is none to stop"),
                 Effect::Start { job, tree, .. } => {
                     prop_assert!(self.enrolled.contains(&tree), "{tree:?} is not allowed");
                     self.running.push(job);
