@@ -197,6 +197,30 @@ impl Records {
         })
     }
 
+    /// Whether a build of this recipe for this cache ended well within these Unix milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub fn built_since(
+        &self,
+        recipe: &str,
+        cache: Option<&str>,
+        (since, until): (i64, i64),
+    ) -> Result<bool, RecordError> {
+        self.run("look up the newest builds in", |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM warms
+                    WHERE recipe = ?1 AND cache IS ?2 AND finished_at BETWEEN ?3 AND ?4 AND outcome IN (?5, ?6))",
+                )?
+                .query_row(
+                    (recipe, cache, since, until, Outcome::Warm, Outcome::LocalOnly),
+                    |row| row.get(0),
+                )
+        })
+    }
+
     /// The newest warm of a target that ended well (warm, already warm, or as far as locally).
     ///
     /// # Errors

@@ -20,6 +20,8 @@ use crate::snapshot::{Filter, Reach, SnapshotError, Tree};
 /// What is known of a job, and what is to be done.
 #[derive(Debug)]
 pub(super) struct Evaluation {
+    /// When this was looked at, in Unix milliseconds.
+    pub(super) looked_at: i64,
     pub(super) identity: Identity,
     /// The platform that is built for.
     pub(super) platform: String,
@@ -36,6 +38,7 @@ pub(super) struct Evaluation {
 
 /// Decides; `None` when a dry run finds no BuildKit to decide for.
 pub(super) async fn evaluate(run: &Run<'_>, job: &Job) -> Result<Option<Evaluation>, Error> {
+    let looked_at = run.world.now_ms();
     let Some(identity) = run.identity().await? else {
         return Ok(None);
     };
@@ -83,6 +86,7 @@ pub(super) async fn evaluate(run: &Run<'_>, job: &Job) -> Result<Option<Evaluati
         inputs: inputs.clone(),
     };
     Ok(Some(Evaluation {
+        looked_at,
         identity,
         platform,
         recipe,

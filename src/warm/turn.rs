@@ -48,6 +48,8 @@ impl Turn {
         let name = Digest::of(format!("{place}\0{fingerprint}").as_bytes());
         let builds = run.world.paths.builds();
         match claim(&builds, name.hex()) {
+            // Another may have ended between our look and now.
+            Ok(Some(_)) if was_built(run, job, evaluation) => return Self::AfterAnother,
             Ok(Some(claim)) => return Self::Now(Some(claim)),
             Ok(None) => {}
             // It spares a second build of the same, and nothing more.
@@ -64,6 +66,21 @@ impl Turn {
         }
         Self::AfterAnother
     }
+}
+
+/// Whether something of this recipe was built since it was looked at.
+fn was_built(run: &Run<'_>, job: &Job, evaluation: &Evaluation) -> bool {
+    if run.request.force {
+        return false;
+    }
+    // What ended in the future did so before the clock was set.
+    let during = (evaluation.looked_at, run.world.now_ms());
+    let cache = job.destination.as_ref();
+    let cache = cache.map(|destination| destination.repository.to_string());
+    let built = run
+        .records
+        .built_since(&evaluation.recipe, cache.as_deref(), during);
+    run.note(built) == Some(true)
 }
 
 /// Says what the daemon says of that build, if it is the daemon's. Never ends.

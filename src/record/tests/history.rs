@@ -320,3 +320,23 @@ fn the_size_of_the_last_export_is_that_of_a_warm() {
     assert_eq!(size(&platform), Some(2));
     assert_eq!(size("linux/other"), None);
 }
+
+#[test]
+fn a_build_that_ended_meanwhile_is_seen() {
+    let records = Sandbox::new().open();
+    let id = records.begin(&new_warm("k")).expect("writable");
+    let built = |cache: Option<&str>, since: i64| {
+        let found = records.built_since("r1", cache, (since, 3_000));
+        found.expect("readable")
+    };
+    assert!(!built(Some("registry/app"), 0));
+    records
+        .finish(id, &finished(Outcome::Warm, 2_000))
+        .expect("writable");
+    assert!(built(Some("registry/app"), 2_000));
+    assert!(!built(Some("registry/app"), 2_001));
+    assert!(!built(None, 0));
+    // By a clock that was set back since.
+    let past = records.built_since("r1", Some("registry/app"), (0, 1_999));
+    assert!(!past.expect("readable"));
+}
