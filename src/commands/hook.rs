@@ -30,8 +30,12 @@ pub(super) fn run(event: &str) {
         return;
     }
     let hooks = &user.value.hooks;
-    if hooks.standalone && !oneshot::is_needless(&world) {
-        standalone(&world, event);
+    if !oneshot::is_needless(&world) {
+        if hooks.standalone {
+            standalone(&world, event);
+        } else if user.value.prune.automatic && event != "pre-push" {
+            look_after_disk(&world);
+        }
     }
     if event == "pre-push" && hooks.pre_push != PrePush::Off {
         pre_push(&world, hooks);
@@ -55,6 +59,16 @@ fn standalone(world: &World, event: &str) {
     }
     if let Ok(true) = daemon::leave(world) {
         oneshot::run(world, &program);
+    }
+}
+
+/// Starts a process that looks at the disk.
+fn look_after_disk(world: &World) {
+    let Ok(program) = std::env::current_exe() else {
+        return;
+    };
+    if let Ok(true) = daemon::leave(world) {
+        oneshot::look(world, &program);
     }
 }
 

@@ -20,8 +20,8 @@ pub(super) fn run(context: &Context<'_>, command: &HooksCommand) -> Ended {
     | HooksCommand::Uninstall { path }
     | HooksCommand::Status { path, .. }) = command;
     let repository = Repository::discover(path)?;
-    let settings = load_user(&context.world.paths)?.value.hooks;
-    let installation = Installation::new(&repository, &settings, &context.world.paths)?;
+    let user = load_user(&context.world.paths)?.value;
+    let installation = Installation::new(&repository, &user, &context.world.paths)?;
     match command {
         HooksCommand::Install { .. } => install(context, &installation),
         HooksCommand::Uninstall { .. } => uninstall(context, &installation),

@@ -1,6 +1,6 @@
-//! What hooks do where no daemon runs and the user wants them to warm all the same: one process in the background that
-//! takes what hooks have left, warms HEAD of those work trees, sees to it that the disk has room, and goes when there is no
-//! more.
+//! What hooks do where no daemon runs: one process in the background that sees to it that the disk has room. Where the user
+//! wants hooks to warm all the same, it first takes what they have left, warms HEAD of those work trees, and goes when there
+//! is no more.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -48,6 +48,14 @@ pub fn run(world: &World, program: &Path) {
         if spool::is_empty(&world.paths.spool()) {
             return;
         }
+    }
+}
+
+/// Only sees to it that the disk has room. What hooks have left stays for a daemon.
+pub fn look(world: &World, program: &Path) {
+    // Somebody else has it: it looks, too.
+    if let Ok(Some(_held)) = Lock::take(&lock(world)) {
+        make_room(world, program);
     }
 }
 

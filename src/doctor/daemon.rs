@@ -83,9 +83,9 @@ pub(super) async fn hooks(subject: &Subject) -> Vec<Finding> {
         let repository = Repository::discover(&work_dir)?;
         let allowed = Store::at(paths.consent()).load()?;
         let allowed = allowed.grant(repository.common_dir()).is_some();
-        let settings = load_user(&paths).map(|user| user.value.hooks);
-        let settings = settings.unwrap_or_default();
-        let events = Installation::new(&repository, &settings, &paths)?.status()?;
+        let user = load_user(&paths).map(|user| user.value);
+        let user = user.unwrap_or_default();
+        let events = Installation::new(&repository, &user, &paths)?.status()?;
         Ok::<_, Error>((allowed, events))
     });
     match looked.await {

@@ -8,7 +8,7 @@ use super::directory::{self, Directory};
 use super::files::{self, Place};
 use super::plan::{self, Action, Configured, Removal, Step};
 use super::{Event, HooksError, Reason, Shim, spool};
-use crate::config::HookSettings;
+use crate::config::UserConfig;
 use crate::paths::Paths;
 use crate::snapshot::{GitHooks, GitVersion, Repository};
 
@@ -16,9 +16,10 @@ use crate::snapshot::{GitHooks, GitVersion, Repository};
 pub struct Installation<'a> {
     pub(super) repository: &'a Repository,
     pub(super) git: GitHooks,
-    settings: &'a HookSettings,
+    user: &'a UserConfig,
     program: PathBuf,
     spool: PathBuf,
+    daemon: PathBuf,
 }
 
 /// How hooks get to git.
@@ -79,16 +80,17 @@ impl<'a> Installation<'a> {
     /// The path of our program cannot be told.
     pub fn new(
         repository: &'a Repository,
-        settings: &'a HookSettings,
+        user: &'a UserConfig,
         paths: &Paths,
     ) -> Result<Self, HooksError> {
         let program = std::env::current_exe().map_err(|source| HooksError::Program { source })?;
         Ok(Self {
             repository,
             git: GitHooks::of(repository),
-            settings,
+            user,
             program,
             spool: paths.spool(),
+            daemon: paths.discovery(),
         })
     }
 
@@ -250,7 +252,8 @@ impl<'a> Installation<'a> {
             event,
             spool_file: self.spool.join(spool::file_name(&id, event)),
             program: self.program.clone(),
-            settings: self.settings.clone(),
+            daemon: self.user.prune.automatic.then(|| self.daemon.clone()),
+            settings: self.user.hooks.clone(),
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::config::{HookSettings, PrePush};
 const HAND_OVER: &str = include_str!("../../hooks/hand-over.sh");
 const PRE_PUSH: &str = include_str!("../../hooks/pre-push.sh");
 const STANDALONE: &str = include_str!("../../hooks/standalone.sh");
+const LOOK: &str = include_str!("../../hooks/look.sh");
 const ORIGINAL: &str = include_str!("../../hooks/original.sh");
 
 /// What the hook of one event is to do.
@@ -20,6 +21,8 @@ pub struct Shim {
     pub spool_file: PathBuf,
     /// Our program, absolute.
     pub program: PathBuf,
+    /// The file of a daemon that runs, absolute, where hooks are to look after the disk without one.
+    pub daemon: Option<PathBuf>,
     /// What the user wants of hooks.
     pub settings: HookSettings,
 }
@@ -71,7 +74,8 @@ impl Shim {
     fn templates(&self) -> impl Iterator<Item = &'static str> {
         let more = match self.event {
             Event::PrePush => (self.settings.pre_push != PrePush::Off).then_some(PRE_PUSH),
-            _ => self.settings.standalone.then_some(STANDALONE),
+            _ if self.settings.standalone => Some(STANDALONE),
+            _ => self.daemon.is_some().then_some(LOOK),
         };
         [HAND_OVER].into_iter().chain(more)
     }
@@ -84,6 +88,9 @@ impl Shim {
                 (0, text) => filled.extend(text.bytes()),
                 (_, "SPOOL") => filled.extend(quoted(&self.spool_file)),
                 (_, "PROGRAM") => filled.extend(quoted(&self.program)),
+                (_, "DAEMON") => {
+                    filled.extend(self.daemon.iter().flat_map(|path| quoted(path)));
+                }
                 (_, "EVENT") => filled.extend(self.event.name().bytes()),
                 (_, text) => unreachable!("no template has a place for {text}"),
             }

@@ -20,6 +20,7 @@ fn shim(event: Event, settings: &HookSettings) -> Shim {
         event,
         spool_file: PathBuf::from("/nowhere/it's @PROGRAM@ $HOME"),
         program: PathBuf::from("/opt/pre warm"),
+        daemon: None,
         settings: settings.clone(),
     }
 }
@@ -103,6 +104,26 @@ fn settings_decide_what_is_started() {
         alone[0].ends_with("hook post-merge </dev/null >/dev/null 2>&1 || :"),
         "{alone:?}"
     );
+}
+
+#[test]
+fn without_a_daemon_one_looks_after_the_disk() {
+    let calls = |event, standalone| {
+        let mut shim = shim(event, &HookSettings::default());
+        shim.daemon = Some(PathBuf::from("/state/it's"));
+        shim.settings.standalone = standalone;
+        text(shim.block())
+            .lines()
+            .filter(|line| line.contains(" hook "))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let look = calls(Event::PostCommit, false);
+    insta::assert_snapshot!(look.join("\n"), @r#"[ "${PREWARM_DISABLE-}" = 1 ] || [ -e '/state/it'\''s' ] || [ ! -x '/opt/pre warm' ] || '/opt/pre warm' hook post-commit </dev/null >/dev/null 2>&1 || :"#);
+    assert_eq!(calls(Event::PrePush, false).len(), 0);
+    // Whoever warms looks, too.
+    let standalone = calls(Event::PostCommit, true);
+    assert!(!standalone.join("\n").contains("/state"), "{standalone:?}");
 }
 
 /// Somebody's script.

@@ -1,7 +1,7 @@
 //! Looks at the disk that nobody asks for by hand: the daemon's, a hook's, and one before a build that would not fit.
 //!
-//! The engines are shared with other tests, so that everything here is too young to go: what is shown is that somebody
-//! looks, and that all is told.
+//! Where engines are shared with other tests everything is too young to go: there it shows that somebody looks, and that
+//! all is told.
 
 use std::fs;
 use std::path::Path;
@@ -10,8 +10,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::daemon::commit_here;
+use crate::support::ci;
 use crate::support::daemon::{Daemon, jobs};
-use crate::support::engines::Scene;
+use crate::support::engines::{Scene, engines};
+use crate::support::own_engine::{OwnEngine, Store};
 use crate::support::prewarm::Machine;
 use crate::support::repo::Repo;
 use crate::support::wait::until;
@@ -109,27 +111,72 @@ fn silent(directory: &Path) -> String {
 }
 
 #[test]
+fn a_daemon_prunes_after_a_build() {
+    let engine = OwnEngine::new(Store::Containerd);
+    let machine = Machine::with_engine(&engine.host());
+    machine.configure(
+        "[prune]\nmax_cache = \"15MB\"\nfloor = \"0B\"\nkeep_newer_than = \"0s\"\nevery = \"1h\"\n",
+    );
+    let repo = engine.scene.project();
+    machine.allow(repo.path());
+    let docker =
+        |work_tree: &Path| ci::build_cache(work_tree, &engine.host(), &machine.docker_config());
+    let stranger = Repo::new();
+    stranger.file(
+        "Dockerfile",
+        format!(
+            "FROM {} AS builder\nRUN head -c 20000000 /dev/urandom > /random\n",
+            engines().busybox
+        ),
+    );
+    docker(stranger.path());
+    // Before the first warm it waits: nobody knows what is needed. After it, it does not.
+    let daemon = Daemon::start(&machine);
+    let status = daemon.follow().until("it has pruned", |status| {
+        status["disk"]["state"] == "pruned"
+    });
+    let last = &status["disk"]["last"];
+    assert!(last["items"].as_u64() > Some(0), "{status:#}");
+    assert!(last["reported"].as_u64() >= Some(20_000_000), "{status:#}");
+    docker(repo.path()).assert_all_cached(2);
+    assert_eq!(docker(stranger.path()).missed().len(), 1);
+    let shown = machine.ask(&["prune", "--history"]).stdout;
+    assert!(shown.contains("the caches were too large"), "{shown}");
+}
+
+/// When the disk was last looked at.
+fn looks(machine: &Machine) -> Value {
+    remembered(machine)["disk"]["at"].clone()
+}
+
+#[test]
 fn a_hook_looks_where_no_daemon_runs() {
-    let scene = Scene::new();
-    let (machine, repo) = allowed(&scene, &format!("{SHORT}[hooks]\nstandalone = true\n"));
-    machine.install_hooks(repo.path());
-    repo.file("deps.txt", format!("{} more\n", scene.seed));
-    commit_here(&machine, repo.path());
-    until("the disk was looked at", Duration::from_secs(60), || {
-        remembered(&machine)["disk"]["state"] == "short"
-    });
-    until("it has gone", Duration::from_secs(60), || {
-        jobs(&machine.state(), "prewarm").is_empty()
-    });
-    // Not so soon again.
-    let first = remembered(&machine)["disk"]["at"].clone();
-    let builds = machine.builds();
-    repo.file("deps.txt", format!("{} and more\n", scene.seed));
-    commit_here(&machine, repo.path());
-    until("the commit is warm", Duration::from_secs(60), || {
-        machine.builds() > builds && jobs(&machine.state(), "prewarm").is_empty()
-    });
-    assert_eq!(remembered(&machine)["disk"]["at"], first);
+    for (warms, hooks) in [(true, "[hooks]\nstandalone = true\n"), (false, "")] {
+        let scene = Scene::new();
+        let (machine, repo) = allowed(&scene, &format!("{SHORT}{hooks}"));
+        machine.install_hooks(repo.path());
+        let commit = |content: &str| {
+            repo.file("deps.txt", format!("{} {content}\n", scene.seed));
+            let output = commit_here(&machine, repo.path());
+            assert_eq!((output.stdout, output.stderr), (vec![], vec![]));
+        };
+        let has_gone = || jobs(&machine.state(), "prewarm").is_empty();
+        commit("more");
+        // Before the first warm it is short of space, and nobody knows what is needed.
+        let state = if warms { "short" } else { "waiting" };
+        until("the disk was looked at", Duration::from_secs(60), || {
+            remembered(&machine)["disk"]["state"] == state
+        });
+        until("it has gone", Duration::from_secs(60), has_gone);
+        // Not so soon again.
+        let (first, builds) = (looks(&machine), machine.builds());
+        assert_eq!(builds > 0, warms);
+        commit("and more");
+        until("all is done", Duration::from_secs(60), || {
+            has_gone() && (!warms || machine.builds() > builds)
+        });
+        assert_eq!((looks(&machine), machine.builds() > builds), (first, warms));
+    }
 }
 
 #[test]

@@ -28,10 +28,7 @@ impl Developer {
         let repo = scene.project();
         prepare(&repo, &scene);
         let machine = Machine::new();
-        machine.allow(repo.path());
-        let hooks = machine.prewarm(repo.path()).args(["hooks", "install"]);
-        let hooks = hooks.run();
-        assert_eq!(hooks.code(), 0, "{}", hooks.stderr);
+        machine.allow(repo.path()).install_hooks(repo.path());
         Self {
             scene,
             repo,

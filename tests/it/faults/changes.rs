@@ -82,12 +82,7 @@ fn a_work_tree_that_goes_is_let_go_of_and_one_that_comes_back_is_taken_up() {
     let scene = Scene::new();
     let repo = scene.project();
     let machine = Machine::new();
-    machine.allow(repo.path());
-    let hooks = machine
-        .prewarm(repo.path())
-        .args(["hooks", "install"])
-        .run();
-    assert_eq!(hooks.code(), 0, "{}", hooks.stderr);
+    machine.allow(repo.path()).install_hooks(repo.path());
     let daemon = Daemon::start(&machine);
     let mut follower = daemon.follow();
     follower.until_idle();

@@ -262,6 +262,7 @@ impl Machine {
     /// Installs git's hooks in a repository.
     #[track_caller]
     pub(crate) fn install_hooks(&self, repository: &Path) -> &Self {
+        self.prunes_nothing();
         let install = self.prewarm(repository).args(["hooks", "install"]);
         let finished = install.run();
         assert_eq!(finished.code(), 0, "{}", finished.stderr);

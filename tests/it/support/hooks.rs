@@ -23,6 +23,7 @@ impl Hooked {
         let samples = hooked.hooks_dir();
         let _none = fs::remove_dir_all(&samples);
         fs::create_dir_all(samples).expect("a directory can be made");
+        hooked.machine.prunes_nothing();
         hooked.repo.file("file", "one\n").commit();
         hooked
     }
