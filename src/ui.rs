@@ -390,6 +390,7 @@ impl Ui {
     pub fn prune_history(
         &self,
         prunes: &[(PruneRow, Vec<Deleted>)],
+        running: bool,
         now: i64,
     ) -> Result<(), OutputError> {
         let document: Vec<_> = prunes
@@ -397,8 +398,8 @@ impl Ui {
             .map(|(row, deletions)| json!({"prune": row, "deletions": deletions}))
             .collect();
         self.result(
-            &pruned::history(prunes, now, self.paint()),
-            &json!({"prunes": document}),
+            &pruned::history(prunes, running, now, self.paint()),
+            &json!({"prunes": document, "running": running}),
         )
     }
 

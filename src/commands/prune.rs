@@ -17,7 +17,7 @@ use crate::prune::plan::{Deletion, Goal, Plan, Policy};
 use crate::prune::stored::{self, Stored};
 use crate::record::Records;
 use crate::registry::Registry;
-use crate::ui::{Event, Pruning};
+use crate::ui::{Event, Pruning, text};
 
 /// Prunes that `--history` shows.
 const HISTORY: usize = 50;
@@ -68,7 +68,8 @@ fn history(context: &Context<'_>) -> Ended {
         let deletions = records.deletions(row.id)?;
         prunes.push((row, deletions));
     }
-    context.ui.prune_history(&prunes, now)?;
+    let running = Lock::is_taken(&context.world.paths.prune_lock());
+    context.ui.prune_history(&prunes, running, now)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -249,7 +250,12 @@ impl Prune<'_> {
             return Ok(None);
         };
         match (&look.snapshot.disk, &look.unknown) {
-            (Some(disk), _) => Ok(Some(free.of(disk.total))),
+            (Some(disk), _) if free.of(disk.total) < disk.total => Ok(Some(free.of(disk.total))),
+            (Some(disk), _) => {
+                let (path, total) = (text::clean(&disk.path), text::bytes(disk.total));
+                let message = format!("--free: the disk of {path} has only {total} in all");
+                Err(Error::new(Kind::Usage, message))
+            }
             (None, reason) => {
                 let reason = reason.as_deref().unwrap_or("it does not say");
                 let message = format!("--free: what is free cannot be known: {reason}");
@@ -284,7 +290,7 @@ fn of_progress(progress: Progress) -> Event {
     let message = match progress {
         Progress::Waiting => "waiting for a build of ours to end".to_owned(),
         Progress::Deleting { done, of, bytes } => {
-            format!("{done} of {of}, {} freed", crate::ui::text::bytes(bytes))
+            format!("{done} of {of}, {} freed", text::bytes(bytes))
         }
     };
     Event::Target {

@@ -49,6 +49,14 @@ impl Lock {
             }
         }
     }
+
+    /// Whether somebody has it now.
+    #[must_use]
+    pub fn is_taken(path: &Path) -> bool {
+        let file = OpenOptions::new().read(true).custom_flags(PLAIN).open(path);
+        let tried = file.map(|file| file.try_lock_shared());
+        matches!(tried, Ok(Err(std::fs::TryLockError::WouldBlock)))
+    }
 }
 
 #[cfg(test)]
@@ -61,7 +69,9 @@ mod tests {
         let path = directory.path().join("state/prune.lock");
         let first = Lock::take(&path).expect("nobody has it");
         assert!(Lock::take(&path).is_none());
+        assert!(Lock::is_taken(&path));
         drop(first);
+        assert!(!Lock::is_taken(&path));
         assert!(Lock::take(&path).is_some());
         assert!(Lock::take(Path::new("/proc/none/prune.lock")).is_some());
         // Whatever else lies there is neither waited for nor followed.

@@ -92,9 +92,11 @@ impl Stored {
         let stored: Option<Self> = file
             .load()
             .map_err(|trouble| again(format!("the plan {id} cannot be read: {trouble}")))?;
-        let stored = stored
-            .filter(|stored| stored.id == id)
-            .ok_or_else(|| again(format!("{id} is not the plan that was shown last")))?;
+        let stored = stored.filter(|stored| stored.id == id).ok_or_else(|| {
+            again(format!(
+                "{id} is not the plan that was shown last, or it was done already"
+            ))
+        })?;
         let age = now.saturating_sub(stored.made_at);
         if age < 0 || age > i64::try_from(VALID.as_millis()).unwrap_or(i64::MAX) {
             return Err(again(format!(

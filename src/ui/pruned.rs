@@ -90,14 +90,20 @@ pub(super) fn explained_document(found: &[(&Item, Fate<'_>)], gone: Option<&Dele
     json!({"found": found.collect::<Vec<_>>(), "deleted": gone})
 }
 
-/// What went in the last prunes.
-pub(super) fn history(prunes: &[(PruneRow, Vec<Deleted>)], now: i64, paint: Paint) -> String {
+/// What went in the last prunes, the newest of which may still run.
+pub(super) fn history(
+    prunes: &[(PruneRow, Vec<Deleted>)],
+    running: bool,
+    now: i64,
+    paint: Paint,
+) -> String {
     if prunes.is_empty() {
         return "nothing was pruned in the last 30 days\n".to_owned();
     }
     let mut text = String::new();
-    for (row, deletions) in prunes {
+    for (place, (row, deletions)) in prunes.iter().enumerate() {
         let ended = match (row.ended_at, row.reported) {
+            (None, _) if running && place == 0 => "goes on".to_owned(),
             (None, _) | (_, None) => "interrupted".to_owned(),
             (_, Some(reported)) => format!(
                 "{}, {} of {}",

@@ -221,11 +221,11 @@ fn an_explanation_says_what_it_is_and_why() {
     let captured = capture(Mode::Plain);
     captured
         .ui
-        .prune_history(&[(row, vec![gone])], NOW)
+        .prune_history(&[(row, vec![gone])], false, NOW)
         .expect("it takes everything");
     captured
         .ui
-        .prune_history(&[], NOW)
+        .prune_history(&[], false, NOW)
         .expect("it takes everything");
     insta::assert_snapshot!(captured.stdout.text(), @r"
     1 h ago: 1 item, 1.0 GB of 2.0 GB; too little was free

@@ -120,6 +120,8 @@ fn one_that_is_killed_in_the_middle_is_remembered_and_only_one_prunes_at_a_time(
     assert_eq!(third["state"], "waiting", "{third:#}");
     assert_eq!(third["reason"], "another prune is at it");
     assert_eq!(patient.desk.records(), before);
+    let history = patient.desk.prune(&["--history"]).stdout;
+    assert!(history.contains("goes on; by hand"), "{history}");
 
     first.kill();
     let explained = patient.desk.prune(&["--explain", &stranger]).stdout;

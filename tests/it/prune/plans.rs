@@ -31,7 +31,7 @@ fn a_plan_that_is_given_back_deletes_exactly_what_was_shown() {
     let unknown = desk.prune(&["--plan", "0123456789ab"]);
     assert_snapshot!(unknown.failure(), @"
     exit 1
-    error: 0123456789ab is not the plan that was shown last
+    error: 0123456789ab is not the plan that was shown last, or it was done already
     hint: `prewarm prune` shows what would go now
     ");
 
