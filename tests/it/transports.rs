@@ -1,7 +1,7 @@
 //! The ways to a BuildKit that are neither this machine's Engine nor prewarm's own container.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use insta::assert_snapshot;
 use tempfile::TempDir;
@@ -11,12 +11,7 @@ use crate::support::engines::{Scene, engines, script};
 use crate::support::prewarm::{Machine, Prewarm};
 use crate::support::registry;
 use crate::support::repo::Repo;
-use crate::support::tls_buildkitd::TlsBuildkitd;
-
-/// Certificates that `scripts/engine` made: of the Engine's `own` authority, or of a `stranger`.
-fn certificates(of: &str) -> PathBuf {
-    engines().certificates.join(of)
-}
+use crate::support::tls_buildkitd::{TlsBuildkitd, certificates, tls};
 
 /// A `DOCKER_CERT_PATH` with files of several origins.
 fn collected(files: &[(&str, &str)]) -> TempDir {
@@ -100,30 +95,15 @@ fn an_engine_on_tcp_that_trusts_us_not_or_that_we_trust_not_says_so() {
 /// A developer whose builder is a `buildkitd` on TCP; `tls` are lines of `[builder.tls]`.
 fn builder_on_tcp(buildkitd: &TlsBuildkitd, tls: &str) -> Machine {
     let machine = Machine::new();
-    let endpoint = buildkitd.endpoint();
-    machine.configure(&format!("[builder]\nendpoint = \"{endpoint}\"\n{tls}"));
+    machine.configure(&buildkitd.configuration(tls));
     machine
-}
-
-/// `[builder.tls]` with files of these origins.
-fn tls(authority: &str, client: Option<&str>) -> String {
-    let line = |key: &str, of: &str, name: &str| {
-        let path = certificates(of).join(name);
-        format!("{key} = \"{}\"\n", path.display())
-    };
-    let authority = line("ca", authority, "ca.pem");
-    let client = client.map_or_else(String::new, |of| {
-        line("cert", of, "cert.pem") + &line("key", of, "key.pem")
-    });
-    format!("[builder.tls]\n{authority}{client}")
 }
 
 #[test]
 fn a_buildkitd_on_tcp_builds_for_a_client_that_it_knows() {
-    script(&["start", "tls"]);
     let scene = Scene::new();
     let repo = scene.project();
-    let buildkitd = TlsBuildkitd::new();
+    let buildkitd = TlsBuildkitd::new(&engines().a);
     let machine = builder_on_tcp(&buildkitd, &tls("own", Some("own")));
     // Nothing says that CI's BuildKit is of the same version; here it is.
     let warmed = machine.warm(repo.path()).without_engine().json();
@@ -136,10 +116,9 @@ fn a_buildkitd_on_tcp_builds_for_a_client_that_it_knows() {
 
 #[test]
 fn a_buildkitd_on_tcp_that_trusts_us_not_or_that_we_trust_not_says_so() {
-    script(&["start", "tls"]);
     let scene = Scene::new();
     let repo = scene.project();
-    let buildkitd = TlsBuildkitd::new();
+    let buildkitd = TlsBuildkitd::new(&engines().a);
     let failure = |tls: &str| {
         let machine = builder_on_tcp(&buildkitd, tls);
         let warm = machine.warm(repo.path());

@@ -6,7 +6,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{ALL, Desk, document};
+use crate::support::disk::leave;
 use crate::support::engines::engines;
+use crate::support::own_engine::OwnEngine;
+use crate::support::prewarm::Machine;
 use crate::support::wait::until;
 
 #[test]
@@ -84,6 +87,36 @@ fn a_build_of_ours_is_waited_for_by_hand_and_left_alone_otherwise() {
         pruned["state"] == "short" || pruned["state"] == "pruned",
         "{pruned:#}"
     );
+    desk.build(&repo).assert_all_cached(1);
+}
+
+#[test]
+fn a_build_of_ours_is_no_reason_to_wait_where_it_would_fail_for_lack_of_space() {
+    let engine = OwnEngine::on_small_disk("400m");
+    let machine = Machine::with_engine(&engine.host());
+    let desk = Desk { engine, machine };
+    let needed = desk.project();
+    desk.machine.warm(needed.path()).json().is("warm");
+    let stranger = desk.stranger("head -c 50000000 /dev/urandom > /random");
+    desk.build(&stranger);
+    super::settle();
+    desk.machine
+        .configure("[prune]\nfloor = \"0B\"\nkeep_newer_than = \"0s\"\n");
+    let repo = desk.stranger("echo asleep; sleep 5; head -c 30000000 /dev/urandom > /more");
+    repo.branch("topic");
+    let mut warm = desk.machine.warm(repo.path()).start();
+    warm.wait_for("the step", |event| event["line"] == "asleep");
+    // A twentieth is 20 MB.
+    leave(&desk.engine.disk(), 15_000_000);
+    let looked = desk.shown(&["--automatic", "--json"]);
+    assert!(looked["last"]["items"].as_u64() > Some(0), "{looked:#}");
+    assert!(
+        looked["last"]["reported"].as_u64() >= Some(50_000_000),
+        "{looked:#}"
+    );
+    // What it wrote would not have fitted.
+    assert_eq!(warm.end(), 0);
+    desk.build(&needed).assert_all_cached(2);
     desk.build(&repo).assert_all_cached(1);
 }
 

@@ -8,6 +8,7 @@ use crate::support::own_engine::Store;
 use crate::support::prewarm::Machine;
 use crate::support::relay::Relay;
 use crate::support::repo::Repo;
+use crate::support::tls_buildkitd::{TlsBuildkitd, tls};
 
 /// Requires that what a warm needs stays, and what a stranger built goes.
 #[track_caller]
@@ -65,6 +66,31 @@ fn a_buildkitd_is_pruned_on_a_socket_and_on_a_port() {
     assert_eq!(names(&shown["deletions"]), desk.records());
     let nobody = machine.ask(&["prune"]);
     assert_eq!(nobody.code(), 3, "{}", nobody.stderr);
+}
+
+#[test]
+fn a_buildkitd_is_pruned_over_tls_and_one_that_buildx_knows() {
+    let desk = Desk::new();
+    let buildkitd = TlsBuildkitd::new(&desk.engine.host());
+    let relay = Relay::unix(&desk.engine.socket());
+    let name = format!("it-{}", desk.engine.scene.seed);
+    let machine = Machine::with_engine("unix:///nonexistent/docker.sock");
+    let create = ["--driver=remote", "--name", &name, relay.endpoint()];
+    let mut buildx = engines().docker(&desk.engine.host(), &machine.docker_config());
+    let made = buildx.args(["buildx", "create"]).args(create).status();
+    assert!(made.expect("docker can be run").success());
+    let repo = desk.project();
+    for configuration in [
+        buildkitd.configuration(&tls("own", Some("own"))),
+        format!("[builder]\nendpoint = \"buildx:{name}\"\n"),
+    ] {
+        machine.configure(&configuration);
+        repo.file("deps.txt", format!("{name} {}\n", configuration.len()))
+            .commit();
+        let warmed = machine.warm(repo.path()).args(["--no-push"]).json();
+        warmed.is("local-only");
+        spares_what_is_needed(&desk, &machine, &repo, &[]);
+    }
 }
 
 #[test]

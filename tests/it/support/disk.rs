@@ -1,7 +1,7 @@
 //! A disk that can be full, or read-only.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A small file system of its own; gone with the test.
@@ -54,4 +54,13 @@ impl Drop for Disk {
         // Lazily: the daemon may still have files open.
         let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
     }
+}
+
+/// Writes a file to a disk until only so many bytes are left.
+#[track_caller]
+pub(crate) fn leave(directory: &Path, bytes: u64) {
+    let found = rustix::fs::statvfs(directory).expect("it is there");
+    let size = found.f_bavail * found.f_frsize - bytes;
+    let size = usize::try_from(size).expect("it is small");
+    fs::write(directory.join("ballast"), vec![0; size]).expect("so much is free");
 }

@@ -1,6 +1,9 @@
 //! An Engine that one test has for itself, and with it a cache that nobody else uses: the image of the BuildKit container,
 //! whose Engine listens in a directory of this machine.
 
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -31,6 +34,41 @@ pub(crate) struct OwnEngine {
 
 impl OwnEngine {
     pub(crate) fn new(store: Store) -> Self {
+        let classic = "s/containerd-snapshotter\": true/containerd-snapshotter\": false/";
+        Self::changed(if store == Store::Classic { classic } else { "" }, None)
+    }
+
+    /// With its data on a small disk of its own, which `/proc` shows to this machine at [`OwnEngine::disk`].
+    pub(crate) fn on_small_disk(size: &str) -> Self {
+        let this = Self::changed("s#STATE = .*#STATE = $ENV{DATA};#", Some(size));
+        let dockerd = this.process();
+        let data = this.disk();
+        let there = format!("/proc/{dockerd}/root{}", data.display());
+        symlink(there, data).expect("the directory is ours");
+        this
+    }
+
+    /// Where the data is if the engine has a disk of its own.
+    pub(crate) fn disk(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// The number that its process has on this machine: the one that sees our directory as its own.
+    fn process(&self) -> String {
+        let sees = |entry: &fs::DirEntry| {
+            let socket = entry.path().join("root/run/buildkit/engine.sock");
+            let ours = fs::metadata(self.socket()).expect("it answers");
+            fs::metadata(socket)
+                .is_ok_and(|found| found.ino() == ours.ino() && found.dev() == ours.dev())
+        };
+        let all = fs::read_dir("/proc").expect("it is mounted");
+        let mut ours = all.map_while(Result::ok).filter(sees);
+        let found = ours.next().expect("it runs");
+        found.file_name().into_string().expect("it is a number")
+    }
+
+    /// With a change to its entry point, as `sed` spells it, and perhaps a disk of this size.
+    fn changed(change: &str, disk: Option<&str>) -> Self {
         let scene = Scene::new();
         script(&["image", "buildkit"]);
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
@@ -39,9 +77,11 @@ impl OwnEngine {
             directory,
             scene,
         };
-        let classic = "sed -i 's/containerd-snapshotter\": true/containerd-snapshotter\": false/' /usr/bin/buildkitd;";
-        let change = if store == Store::Classic { classic } else { "" };
-        docker(&[
+        let sockets = format!("{}:/run/buildkit", this.directory.path().display());
+        let data = this.disk().display().to_string();
+        let mount = disk.map(|size| format!("--tmpfs={data}:exec,size={size}"));
+        let variable = format!("--env=DATA={data}");
+        let mut run = vec![
             "run",
             "--detach",
             "--privileged",
@@ -49,13 +89,14 @@ impl OwnEngine {
             "--name",
             &this.name,
             "--volume",
-            &format!("{}:/run/buildkit", this.directory.path().display()),
-            "--entrypoint=sh",
-            &engines().buildkit,
-            "-c",
-            // It cannot remove what is mounted, and says so.
-            &format!("{change} exec buildkitd 2>/dev/null"),
-        ]);
+            &sockets,
+            &variable,
+        ];
+        run.extend(mount.as_deref());
+        // It cannot remove what is mounted, and says so.
+        let command = format!("sed -i '{change}' /usr/bin/buildkitd; exec buildkitd 2>/dev/null");
+        run.extend(["--entrypoint=sh", &engines().buildkit, "-c", &command]);
+        docker(&run);
         this.wait();
         this
     }
