@@ -51,7 +51,7 @@ pub struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Finds them. Nothing is pulled, made or started for it.
+    /// Finds them. Nothing is pulled or made for it, and nothing started but what buildx starts to reach a builder of its own.
     ///
     /// # Errors
     /// When none answers, or one that was named does not.

@@ -4,8 +4,6 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::support::ci::{CHECKOUT, CiBuild};
 use crate::support::daemon::{Daemon, is_idle, target};
 use crate::support::engines::{Scene, engines};
@@ -19,72 +17,6 @@ fn save(repo: &Repo, path: &str, content: &str) {
     let new = repo.path().join(format!("{path}.new"));
     fs::write(&new, content).expect("a file can be written");
     fs::rename(new, repo.path().join(path)).expect("a file can be renamed");
-}
-
-/// Pushes now, and not at the time that other git commands of tests say it is.
-fn push(repo: &Repo) {
-    let mut command = git_command(repo.path());
-    let pushed = command
-        .args(["push", "--quiet", "origin", "topic"])
-        .env_remove("GIT_COMMITTER_DATE")
-        .status();
-    assert!(pushed.expect("git can be run").success());
-}
-
-/// A server's repository that `origin` is.
-fn origin(repo: &Repo) -> tempfile::TempDir {
-    let server = tempfile::tempdir().expect("a temporary directory can be made");
-    let path = server.path().display().to_string();
-    repo.git(&["init", "--quiet", "--bare", "--initial-branch=main", &path]);
-    repo.git(&["remote", "add", "origin", &path]);
-    repo.git(&["push", "--quiet", "origin", "main"]);
-    repo.git(&["remote", "set-head", "origin", "main"]);
-    server
-}
-
-#[test]
-fn a_commit_is_warm_before_it_is_pushed() {
-    let scene = Scene::new();
-    let repo = scene.project();
-    let _server = origin(&repo);
-    let machine = Machine::new();
-    machine.allow(repo.path());
-    machine.install_hooks(repo.path());
-    let daemon = Daemon::start(&machine);
-    let mut follower = daemon.follow();
-    follower.until_idle();
-
-    let edited = format!("{} and more\n", scene.seed);
-    repo.file("deps.txt", edited).commit();
-    let commit = repo.git(&["rev-parse", "--short=7", "HEAD"]);
-    follower.until_target("head", &["warm", "already-warm"], &commit);
-    push(&repo);
-
-    let steps = CiBuild::new(&repo, CHECKOUT)
-        .cache_from(scene.branch_tag("topic"))
-        .run();
-    steps.assert_all_cached(2);
-    let mut history = Value::Null;
-    until(
-        "the push is in the history",
-        Duration::from_secs(20),
-        || {
-            history = machine.history();
-            history["pushes"]
-                .as_array()
-                .is_some_and(|pushes| !pushes.is_empty())
-        },
-    );
-    let lead = history["pushes"][0]["lead_ms"].as_i64();
-    assert!(lead.is_some_and(|lead| lead > 0), "{history:#}");
-    let shown = machine.ask(&["history"]).stdout;
-    assert!(
-        shown
-            .lines()
-            .next()
-            .is_some_and(|header| header.contains("LEAD")),
-        "{shown}"
-    );
 }
 
 #[test]
@@ -239,9 +171,7 @@ fn a_warm_by_hand_joins_the_one_that_runs() {
     machine.allow(repo.path());
     let daemon = Daemon::start(&machine);
     let mut follower = daemon.follow();
-    follower.until("the build has begun", |status| {
-        target(status, "head")["build"]["step"].is_string()
-    });
+    follower.until_in_step();
     let warmed = machine.warm(repo.path()).json();
     assert_eq!(warmed.is("already-warm").ci(), "will-hit");
     assert!(!warmed.built());
@@ -346,45 +276,6 @@ pub(crate) fn commit_here(machine: &Machine, directory: &Path) -> std::process::
 }
 
 #[test]
-fn a_push_can_wait_for_the_cache() {
-    let scene = Scene::new();
-    let repo = Repo::new();
-    let dockerfile = format!(
-        "FROM {} AS builder\nCOPY deps.txt /\nRUN sleep 2 && sort /deps.txt > /sorted\n",
-        engines().busybox
-    );
-    repo.configure(ENGINE, &format!("cache = \"{}\"", scene.cache()))
-        .file("Dockerfile", dockerfile)
-        .file("deps.txt", format!("{}\n", scene.seed))
-        .commit();
-    let _server = origin(&repo);
-    repo.branch("topic");
-    let machine = Machine::new();
-    machine
-        .configure("[hooks]\npre_push = \"wait\"\n")
-        .allow(repo.path());
-    machine.install_hooks(repo.path());
-    let _daemon = Daemon::start(&machine);
-    repo.file("deps.txt", format!("{} more\n", scene.seed))
-        .commit();
-    let mut command = git_command(repo.path());
-    for (name, value) in machine.prewarm(repo.path()).environment() {
-        command.env(name, value);
-    }
-    let output = command
-        .args(["push", "--quiet", "origin", "topic"])
-        .output()
-        .expect("git can be run");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    assert!(
-        said.ends_with("prewarm: the cache of HEAD is ready\n"),
-        "{said}"
-    );
-    assert!(registry::tags(&scene.name).contains(&"builder-cache-topic".to_owned()));
-}
-
-#[test]
 fn a_base_image_that_moved_is_a_reason_to_build() {
     let scene = Scene::new();
     let repo = Repo::new();
@@ -418,48 +309,4 @@ fn a_base_image_that_moved_is_a_reason_to_build() {
     });
     follower.until_idle();
     assert_eq!(machine.builds(), builds + 1, "{:#}", machine.history());
-}
-
-#[test]
-fn only_what_was_really_pushed_is_in_the_history() {
-    let scene = Scene::new();
-    let repo = scene.project();
-    let _server = origin(&repo);
-    let machine = Machine::new();
-    machine.allow(repo.path());
-    machine.install_hooks(repo.path());
-    let daemon = Daemon::start(&machine);
-    let mut follower = daemon.follow();
-    follower.until_idle();
-    repo.file("README.md", "More\n").commit();
-    // Neither of these sends what is checked out.
-    repo.git(&["push", "--quiet", "--dry-run", "origin", "topic"]);
-    let mut command = git_command(repo.path());
-    let other = command.args(["push", "--quiet", "origin", "main:other"]);
-    let other = other.env_remove("GIT_COMMITTER_DATE").status();
-    assert!(other.expect("git can be run").success());
-    push(&repo);
-    let mut told = Vec::new();
-    until(
-        "the push is in the history",
-        Duration::from_secs(20),
-        || {
-            let pushes = machine.history()["pushes"].clone();
-            let pushes = pushes.as_array().cloned().unwrap_or_default();
-            let text =
-                |push: &Value, name: &str| push[name].as_str().unwrap_or_default().to_owned();
-            let of = |push: &Value| (text(push, "branch"), text(push, "commit"));
-            told = pushes.iter().map(of).collect();
-            told.iter().any(|(branch, _)| branch == "topic")
-        },
-    );
-    told.sort();
-    let commit = |name: &str| repo.git(&["rev-parse", name]);
-    let topic = ("topic".to_owned(), commit("topic"));
-    assert!(told.contains(&topic), "{told:?}");
-    let others = told.iter().filter(|(branch, _)| branch != "topic");
-    for (branch, pushed) in others {
-        assert_eq!((branch.as_str(), pushed), ("other", &commit("main")));
-    }
-    assert_eq!(told.iter().filter(|push| **push == topic).count(), 1);
 }

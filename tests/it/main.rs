@@ -23,6 +23,7 @@ mod planted;
 mod prune;
 mod prune_daemon;
 mod prune_registry;
+mod pushes;
 mod registry;
 mod service;
 mod ssh;

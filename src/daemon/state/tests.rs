@@ -6,6 +6,8 @@ use super::*;
 
 mod properties;
 mod pruning;
+mod stop;
+mod tries;
 
 /// A daemon with one work tree and a clock that only the test moves.
 struct Story {
@@ -319,144 +321,6 @@ fn what_finds_no_room_is_looked_at_when_there_is_some() {
     story.settled(head);
     let again = story.job(View::Worktree);
     assert_eq!(story.asks(again, "two"), Answer::Go);
-}
-
-#[test]
-fn what_failed_is_tried_three_times_and_then_waits_for_a_change() {
-    let mut story = Story::idle(Settings {
-        worktree: false,
-        ..SETTINGS
-    });
-    story.settles();
-    let mut pauses = vec![];
-    for _ in 0..3 {
-        let job = story.job(View::Head);
-        assert_eq!(story.asks(job, "one"), Answer::Go);
-        story.failed(job);
-        // Whatever else changes, exactly this is not built again at once.
-        story.settles();
-        let job = story.job(View::Head);
-        assert_eq!(story.asks(job, "one"), Answer::FailedBefore);
-        story.ends(job, End::Done(vec![]));
-        let at = story
-            .state
-            .retry(&tree(), View::Head, story.now)
-            .expect("it is tried again");
-        pauses.push((at + SETTINGS.quiet).as_secs());
-        story.passes(at);
-    }
-    assert_eq!(pauses, [60, 300, 1800]);
-    let job = story.job(View::Head);
-    assert_eq!(story.asks(job, "one"), Answer::Go);
-    story.failed(job);
-    assert_eq!(story.state.retry(&tree(), View::Head, story.now), None);
-    story.settles();
-    let job = story.job(View::Head);
-    assert_eq!(story.asks(job, "another"), Answer::Go);
-    story.settled(job);
-    story.settles();
-    let job = story.job(View::Head);
-    assert_eq!(story.asks(job, "one"), Answer::Go);
-}
-
-#[test]
-fn what_is_missing_is_tried_again_within_a_minute_for_ever() {
-    let mut story = Story::idle(Settings {
-        worktree: false,
-        ..SETTINGS
-    });
-    story.settles();
-    let mut pauses = vec![];
-    for _ in 0..8 {
-        let job = story.job(View::Head);
-        story.ends(job, End::Missing);
-        let at = story
-            .state
-            .retry(&tree(), View::Head, story.now)
-            .expect("it is tried again");
-        pauses.push(at.as_secs());
-        story.passes(at);
-    }
-    assert_eq!(pauses, [2, 4, 8, 16, 32, 60, 60, 60]);
-    let job = story.job(View::Head);
-    story.settled(job);
-    assert_eq!(story.state.retry(&tree(), View::Head, story.now), None);
-}
-
-#[test]
-fn a_person_who_asks_does_not_wait_for_the_next_try() {
-    let mut story = Story::idle(Settings {
-        worktree: false,
-        ..SETTINGS
-    });
-    story.settles();
-    let job = story.job(View::Head);
-    story.ends(job, End::Missing);
-    story.happens(Event::Wanted(tree()));
-    story.free();
-    story.job(View::Head);
-}
-
-#[test]
-fn a_pause_holds_builds_back_and_forgets_nothing() {
-    let mut story = Story::idle(Settings {
-        worktree: false,
-        ..SETTINGS
-    });
-    story.settles();
-    let running = story.job(View::Head);
-    story.happens(Event::Paused(Some(story.now + Duration::from_secs(60))));
-    assert_eq!(story.asks(running, "one"), Answer::Stopping);
-    story.ends(running, End::Done(vec![]));
-    story.settles();
-    assert_eq!(story.take_started(), []);
-    story.passes(Duration::from_secs(60));
-    story.job(View::Head);
-}
-
-#[test]
-fn the_first_request_to_stop_lets_builds_end_and_the_second_does_not() {
-    let mut story = Story::idle(SETTINGS);
-    story.settles();
-    let (head, worktree) = (story.job(View::Head), story.job(View::Worktree));
-    assert_eq!(story.asks(head, "one"), Answer::Go);
-    story.happens(Event::Stop);
-    assert_eq!(
-        (story.cancelled.as_slice(), story.exited),
-        ([worktree].as_slice(), false)
-    );
-    story.ends(worktree, End::Died);
-    story.passes(Duration::from_secs(1));
-    assert!(!story.exited);
-    story.settled(head);
-    assert!(story.exited);
-
-    let mut story = Story::idle(SETTINGS);
-    story.settles();
-    let head = story.job(View::Head);
-    assert_eq!(story.asks(head, "one"), Answer::Go);
-    story.happens(Event::Stop);
-    story.happens(Event::Stop);
-    assert!(story.exited);
-}
-
-#[test]
-fn builds_have_their_grace_when_the_daemon_stops() {
-    let mut story = Story::idle(Settings {
-        worktree: false,
-        ..SETTINGS
-    });
-    story.settles();
-    let head = story.job(View::Head);
-    assert_eq!(story.asks(head, "one"), Answer::Go);
-    story.happens(Event::Stop);
-    story.passes(Duration::from_secs(19));
-    assert!(story.cancelled.is_empty());
-    story.passes(Duration::from_secs(1));
-    assert_eq!(story.cancelled, [head]);
-    assert_eq!(story.state.deadline(story.now), None);
-    story.ends(head, End::Died);
-    assert!(story.exited);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use super::project;
-use crate::support::daemon::{Daemon, target};
+use crate::support::daemon::Daemon;
 use crate::support::engines::Scene;
 use crate::support::prewarm::Machine;
 use crate::support::proxy::Proxy;
@@ -62,9 +62,7 @@ fn denied_while_it_builds_nothing_is_pushed() {
     machine.allow(repo.path());
     let daemon = Daemon::start(&machine);
     let mut follower = daemon.follow();
-    follower.until("the build is in its step", |status| {
-        target(status, "head")["build"]["step"].is_string()
-    });
+    follower.until_in_step();
     let denied = machine.prewarm(repo.path()).args(["deny"]).run();
     assert_eq!(denied.code(), 0, "{}", denied.stderr);
     follower.until("nothing is built", |status| {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::project;
 use crate::support::ci::{CHECKOUT, CiBuild};
-use crate::support::daemon::{Daemon, jobs, signal, target};
+use crate::support::daemon::{Daemon, jobs, signal};
 use crate::support::engines::Scene;
 use crate::support::prewarm::Machine;
 use crate::support::proxy::Proxy;
@@ -102,9 +102,7 @@ fn a_job_that_is_killed_is_tried_again() {
     machine.allow(repo.path());
     let daemon = Daemon::start(&machine);
     let mut follower = daemon.follow();
-    follower.until("the build is in its step", |status| {
-        target(status, "head")["build"]["step"].is_string()
-    });
+    follower.until_in_step();
     signal(daemon.job("job --supervised --source head"), "KILL");
     follower.until("it is tried again", |status| {
         status["trees"][0]["views"][0]["retry_seconds"].is_number()

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::project;
 use crate::support::ci::{CHECKOUT, CiBuild};
-use crate::support::daemon::{Daemon, target, view};
+use crate::support::daemon::{Daemon, view};
 use crate::support::engines::{Scene, engines, script};
 use crate::support::prewarm::Machine;
 use crate::support::proxy::{Fault, Proxy, Request};
@@ -126,9 +126,7 @@ fn an_engine_that_restarts_in_the_middle_of_a_build_builds_it_again() {
     machine.allow(repo.path());
     let daemon = Daemon::start(&machine);
     let mut follower = daemon.follow();
-    follower.until("the build is in its step", |status| {
-        target(status, "head")["build"]["step"].is_string()
-    });
+    follower.until_in_step();
     script(&["kill", "a"]);
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/engine");
     let starting = Command::new(path)

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::project;
-use crate::support::daemon::{Daemon, Follower, jobs, signal, target};
+use crate::support::daemon::{Daemon, jobs, signal};
 use crate::support::engines::Scene;
 use crate::support::prewarm::Machine;
 use crate::support::proxy::Proxy;
@@ -17,13 +17,6 @@ fn building(machine: &Machine, seconds: &str) -> (Scene, Proxy, Repo) {
     let repo = project(&scene, &proxy, seconds);
     machine.allow(repo.path());
     (scene, proxy, repo)
-}
-
-#[track_caller]
-fn until_step(follower: &mut Follower) {
-    follower.until("the build is in its step", |status| {
-        target(status, "head")["build"]["step"].is_string()
-    });
 }
 
 /// Requires that nothing of it is left.
@@ -42,7 +35,7 @@ fn the_first_sigterm_lets_builds_end() {
     let (scene, _proxy, _repo) = building(&machine, "2");
     let mut daemon = Daemon::start(&machine);
     let mut follower = daemon.follow();
-    until_step(&mut follower);
+    follower.until_in_step();
     daemon.signal("TERM");
     follower.until("it says that it ends", |status| {
         status["mode"] == "stopping"
@@ -58,7 +51,7 @@ fn the_second_sigterm_ends_it_at_once() {
     let (scene, _proxy, _repo) = building(&machine, "600");
     let mut daemon = Daemon::start(&machine);
     let mut follower = daemon.follow();
-    until_step(&mut follower);
+    follower.until_in_step();
     daemon.signal("TERM");
     follower.until("it says that it ends", |status| {
         status["mode"] == "stopping"
@@ -78,7 +71,7 @@ fn stop_waits_for_builds_as_long_as_the_grace_and_now_does_not() {
     let (scene, _proxy, _repo) = building(&machine, "600");
     for arguments in [&["daemon", "stop"][..], &["daemon", "stop", "--now"]] {
         let mut daemon = Daemon::start(&machine);
-        until_step(&mut daemon.follow());
+        daemon.follow().until_in_step();
         let asked = Instant::now();
         let stopped = machine.ask(arguments);
         assert_eq!(stopped.code(), 0, "{}", stopped.stderr);
@@ -96,7 +89,7 @@ fn a_job_that_hangs_does_not_keep_it() {
     machine.configure("[daemon]\ngrace = \"1s\"\n");
     let (_scene, _proxy, _repo) = building(&machine, "600");
     let mut daemon = Daemon::start(&machine);
-    until_step(&mut daemon.follow());
+    daemon.follow().until_in_step();
     let job = daemon.job("job --supervised --source head");
     signal(job, "STOP");
     let asked = Instant::now();

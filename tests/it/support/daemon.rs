@@ -174,6 +174,14 @@ impl Follower {
         })
     }
 
+    /// Waits until HEAD of the only work tree is being built, and a step of it runs.
+    #[track_caller]
+    pub(crate) fn until_in_step(&mut self) {
+        self.until("the build is in its step", |status| {
+            target(status, "head")["build"]["step"].is_string()
+        });
+    }
+
     /// Waits until the view of the only work tree has a target `builder` that ended so, from a source.
     #[track_caller]
     pub(crate) fn until_target(&mut self, view: &str, outcomes: &[&str], source: &str) -> Value {
