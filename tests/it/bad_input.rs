@@ -332,7 +332,10 @@ fn a_registry_that_refuses_the_manifest_type() {
     };
     proxy.fault(Fault::Answer(400, vec![]), usize::MAX, oci);
     let refused = Machine::new().warm(repo.path());
-    assert_snapshot!(last_error(at(&proxy.address(), &scene, refused)), @r#"
+    let said = last_error(at(&proxy.address(), &scene, refused));
+    // Engine 28 quotes the registry besides.
+    let said = said.replace("\n    unknown: as the test wants it\n", "\n");
+    assert_snapshot!(said, @r#"
     exit 4
     error: the registry did not take the cache [CACHE]:builder-cache-s-[KEY]: error writing manifest blob: failed commit on ref "[DIGEST]": unexpected status from PUT request to http://[REGISTRY]/v2/[NAME]/manifests/builder-cache-s-[KEY]: 400 Fault
     hint: the steps are warm on this machine; run `prewarm warm` again to push them
