@@ -143,14 +143,14 @@ fn guard(rng: &mut Rng, chains: &[Vec<Record>]) -> Guard {
         .map(|branch| Need {
             who: format!("project/builder of branch-{branch}, warmed 3 h ago"),
             created: made(&chains[rng.usize(..chains.len())]),
-            ran: None,
+            ..Need::default()
         })
         .collect();
     let at = NOW_MS - 20 * DAY_MS;
     needs.push(Need {
         who: "project/builder of another, warmed 20 days ago".to_owned(),
-        created: BTreeSet::new(),
         ran: Some(at..=at + 60_000),
+        ..Need::default()
     });
     Guard {
         needs,

@@ -17,6 +17,7 @@ pub mod checked;
 mod choose;
 pub mod cost;
 pub mod execute;
+mod follow;
 mod graph;
 pub mod guard;
 mod history;

@@ -25,7 +25,7 @@ use std::sync::{Mutex, PoisonError};
 use rusqlite::{Connection, OptionalExtension};
 
 pub use error::RecordError;
-pub use needs::{BranchWarm, SeenKey};
+pub use needs::{BranchWarm, Layers, Leaf, SeenKey};
 pub use open::Warning;
 pub use prunes::{Deleted, PruneEnd, PruneId, PruneRow};
 pub use pushes::{CommitKey, Lead, Push};

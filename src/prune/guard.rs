@@ -3,9 +3,11 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 
+use super::follow::follow;
 use super::keep;
 use super::reason::Reason;
-use super::usage::{Image, Record};
+use super::usage::{Image, Record, Snapshot};
+use crate::record::Leaf;
 
 /// Everything that somebody needs.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,11 +32,18 @@ pub struct Need {
     /// When its layers were made, to the nanosecond, which tells them apart: BuildKit writes it into every cache that it
     /// exports (`buildkit/createdat`), as it writes it into its listing.
     pub created: BTreeSet<i64>,
+    /// Those of them that may be listed under another time by now.
+    pub leaves: Vec<Leaf>,
     /// Where that is not known: when it ran, in Unix milliseconds. Whatever was used or made then is taken for its own.
     pub ran: Option<RangeInclusive<i64>>,
 }
 
 impl Guard {
+    /// Adds what needed layers have become.
+    pub fn follow(&mut self, snapshot: &Snapshot) {
+        follow(&mut self.needs, snapshot);
+    }
+
     /// Why this very record must stay; what it stands on stays with it.
     #[must_use]
     pub fn record(&self, record: &Record) -> Option<Reason> {

@@ -104,6 +104,7 @@ impl Request<'_> {
         look.at = self.world.now_ms();
         look.listed = Instant::now();
         look.snapshot = look.places.snapshot().await?;
+        look.guard.follow(&look.snapshot);
         if self.images != PruneImages::Off
             && let Some(docker) = &look.places.docker
         {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::guard::Need;
 use super::pins::BranchPin;
-use crate::record::{BranchWarm, SeenKey};
+use crate::record::{BranchWarm, Layers, SeenKey};
 use crate::ui::text::ago;
 
 /// A warm's time can be a little off what BuildKit's clock says of it.
@@ -28,8 +28,8 @@ pub struct Branches {
 pub struct History {
     /// The newest warms of branches.
     pub warms: Vec<BranchWarm>,
-    /// When the layers were made that keys consist of.
-    pub needs: BTreeMap<String, BTreeSet<i64>>,
+    /// What keys consist of.
+    pub needs: BTreeMap<String, Layers>,
     /// By work tree; without an entry its repository cannot be read, and all its branches count as there.
     pub branches: BTreeMap<String, Branches>,
     /// Branches that were pinned.
@@ -57,9 +57,11 @@ impl History {
                     .iter()
                     .filter(|key| checked_out || young(key.seen_at.saturating_mul(1_000)));
                 needs.extend(alive.filter_map(|key| {
+                    let layers = self.needs.get(&key.key)?.clone();
                     Some(Need {
                         who: format!("{} of {branch}", target(path, &key.target)),
-                        created: self.needs.get(&key.key)?.clone(),
+                        created: layers.created,
+                        leaves: layers.leaves,
                         ran: None,
                     })
                 }));
@@ -102,16 +104,26 @@ impl History {
             .branch
             .as_ref()
             .map_or_else(String::new, |branch| format!(" of {branch}"));
-        let created = warm.key.as_ref().and_then(|key| self.needs.get(key));
+        let layers = warm.key.as_ref().and_then(|key| self.needs.get(key));
+        let gone = if self.branches.contains_key(&warm.repository) {
+            ""
+        } else {
+            ", whose repository is not there now"
+        };
         let ran = warm.started_at - SLACK_MS..=warm.finished_at + SLACK_MS;
         Need {
             who: format!(
-                "{}{of}, warmed {}",
+                "{}{of}, warmed {}{gone}",
                 target(&warm.repository, &warm.target),
                 ago(warm.finished_at, now)
             ),
-            created: created.cloned().unwrap_or_default(),
-            ran: created.is_none().then_some(ran),
+            ran: layers.is_none().then_some(ran),
+            created: layers
+                .map(|layers| layers.created.clone())
+                .unwrap_or_default(),
+            leaves: layers
+                .map(|layers| layers.leaves.clone())
+                .unwrap_or_default(),
         }
     }
 }
@@ -173,7 +185,13 @@ mod tests {
                 warm("/w/away", Some("unknown"), "unknown", DAY),
             ],
             needs: needs
-                .map(|(made, key)| (key.to_owned(), BTreeSet::from([made])))
+                .map(|(made, key)| {
+                    let layers = Layers {
+                        created: BTreeSet::from([made]),
+                        ..Layers::default()
+                    };
+                    (key.to_owned(), layers)
+                })
                 .collect(),
             branches: BTreeMap::from([(
                 "/w/app".to_owned(),
@@ -206,7 +224,10 @@ mod tests {
         let unknown = needed.last_key("unknown");
         assert!(unknown.created.is_empty());
         assert_eq!(unknown.ran, Some(NOW - DAY - 12_000..=NOW - DAY + 2_000));
-        assert_eq!(unknown.who, "away/builder of unknown, warmed 1 day ago");
+        assert_eq!(
+            unknown.who,
+            "away/builder of unknown, warmed 1 day ago, whose repository is not there now"
+        );
     }
 
     trait Named {

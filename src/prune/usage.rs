@@ -115,6 +115,16 @@ pub struct Record {
     pub parents: Vec<String>,
 }
 
+impl Record {
+    /// The ids of what it stands on, in order: BuildKit lists them in any.
+    #[must_use]
+    pub fn parents_in_order(&self) -> Vec<String> {
+        let mut parents = self.parents.clone();
+        parents.sort_unstable();
+        parents
+    }
+}
+
 /// The cache of one BuildKit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cache {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
 
 use super::warm::Outcome;
 use super::{CACHE_ROWS, RecordError, Records};
@@ -42,8 +43,28 @@ pub struct SeenKey {
     pub seen_at: i64,
 }
 
+/// What a key is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layers {
+    /// When its layers were made, in nanoseconds since 1970.
+    pub created: BTreeSet<i64>,
+    /// Those of them that nothing stood on and nothing had exported.
+    pub leaves: Vec<Leaf>,
+}
+
+/// A layer that gets another id, and another time of making, when it is exported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaf {
+    /// When it was made, in nanoseconds since 1970.
+    pub created: i64,
+    /// What made it, in BuildKit's words.
+    pub description: String,
+    /// The ids of what it stands on, in order.
+    pub parents: Vec<String>,
+}
+
 impl Records {
-    /// Remembers what a key is made of: when its layers were made, in nanoseconds since 1970; `now` in Unix seconds.
+    /// Remembers what a key is made of; `now` in Unix seconds.
     ///
     /// # Errors
     ///
@@ -52,14 +73,15 @@ impl Records {
         &self,
         key: &str,
         builder: &str,
-        created: &BTreeSet<i64>,
+        layers: &Layers,
         now: i64,
     ) -> Result<(), RecordError> {
-        let document = serde_json::json!(created).to_string();
+        let created = serde_json::json!(layers.created).to_string();
+        let leaves = serde_json::json!(layers.leaves).to_string();
         self.run("store what a key needs in", |connection| {
             connection.execute(
-                "REPLACE INTO needs (key, builder, created, stored_at) VALUES (?1, ?2, ?3, ?4)",
-                (key, builder, document, now),
+                "REPLACE INTO needs (key, builder, created, leaves, stored_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+                (key, builder, created, leaves, now),
             )?;
             connection.execute(
                 "DELETE FROM needs WHERE (key, builder) IN
@@ -75,17 +97,20 @@ impl Records {
     /// # Errors
     ///
     /// When the database cannot be read.
-    pub fn needs(&self) -> Result<BTreeMap<String, BTreeSet<i64>>, RecordError> {
+    pub fn needs(&self) -> Result<BTreeMap<String, Layers>, RecordError> {
         self.run("read what keys need in", |connection| {
-            let mut needs: BTreeMap<String, BTreeSet<i64>> = BTreeMap::new();
-            let mut select = connection.prepare_cached("SELECT key, created FROM needs")?;
+            let mut needs: BTreeMap<String, Layers> = BTreeMap::new();
+            let mut select = connection.prepare_cached("SELECT key, created, leaves FROM needs")?;
             let mut rows = select.query([])?;
             while let Some(row) = rows.next()? {
-                let (key, document): (String, String) = (row.get(0)?, row.get(1)?);
+                let (created, leaves): (String, String) = (row.get(1)?, row.get(2)?);
                 // What cannot be read, or says nothing, is as if it were not there: then the time of the warm counts.
-                let created: Vec<i64> = serde_json::from_str(&document).unwrap_or_default();
+                let created: Vec<i64> = serde_json::from_str(&created).unwrap_or_default();
+                let leaves: Vec<Leaf> = serde_json::from_str(&leaves).unwrap_or_default();
                 if !created.is_empty() {
-                    needs.entry(key).or_default().extend(created);
+                    let layers = needs.entry(row.get(0)?).or_default();
+                    layers.created.extend(created);
+                    layers.leaves.extend(leaves);
                 }
             }
             Ok(needs)

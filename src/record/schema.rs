@@ -3,7 +3,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// Statements that lead from each version (`PRAGMA user_version`, the index) to the next. Only ever appended to.
-pub(super) const MIGRATIONS: [&str; 3] = ["
+pub(super) const MIGRATIONS: [&str; 4] = ["
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 
     CREATE TABLE inputs (recipe TEXT PRIMARY KEY, document TEXT NOT NULL, stored_at INTEGER NOT NULL);
@@ -117,6 +117,9 @@ pub(super) const MIGRATIONS: [&str; 3] = ["
         PRIMARY KEY (prune, builder, item)
     ) WITHOUT ROWID;
     CREATE INDEX deletions_item ON deletions (item);
+", "
+    -- Layers that get another time of making when they are exported.
+    ALTER TABLE needs ADD COLUMN leaves TEXT NOT NULL DEFAULT '[]';
 "];
 
 /// The version that this program writes.

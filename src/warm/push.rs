@@ -69,7 +69,7 @@ impl Build<'_, '_> {
         let (key, branch, ()) = tokio::join!(point_key, point_branch, tell);
         key.and(branch)?;
         let tags = [Some(&key_tag), branch_tag].into_iter().flatten();
-        self.note_need(&built.key, &publish::layer_times(&complete.manifest));
+        self.note_exported(&built.key, &publish::layer_times(&complete.manifest));
         let pushed = Pushed {
             digest: complete.manifest.digest.to_string(),
             bytes: complete.bytes,

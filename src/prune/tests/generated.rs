@@ -129,12 +129,12 @@ fn guard(rng: &mut Rng, snapshot: &Snapshot) -> Guard {
             Need {
                 who: "a branch".to_owned(),
                 created: some.iter().filter_map(|record| record.created_ns).collect(),
-                ran: None,
+                ..Need::default()
             },
             Need {
                 who: "another".to_owned(),
-                created: BTreeSet::new(),
                 ran: rng.bool().then_some(at..=at + HOUR),
+                ..Need::default()
             },
         ],
         records: some

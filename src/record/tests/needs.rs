@@ -6,9 +6,17 @@ use super::*;
 fn a_key_needs_what_it_was_made_of_on_any_builder() {
     let records = Sandbox::new().open();
     let store = |key: &str, builder: &str, created: &[i64]| {
-        let created = created.iter().copied().collect();
+        let leaf = Leaf {
+            created: created[0],
+            description: format!("RUN {key}"),
+            parents: vec!["base".to_owned()],
+        };
+        let layers = Layers {
+            created: created.iter().copied().collect(),
+            leaves: vec![leaf],
+        };
         records
-            .store_need(key, builder, &created, NOW)
+            .store_need(key, builder, &layers, NOW)
             .expect("writable");
     };
     store("k", "engine", &[1, 2]);
@@ -16,8 +24,12 @@ fn a_key_needs_what_it_was_made_of_on_any_builder() {
     store("k", "container x", &[4]);
     store("other", "engine", &[5]);
     let needs = records.needs().expect("readable");
-    assert_eq!(needs["k"], [2, 3, 4].into());
-    assert_eq!(needs["other"], [5].into());
+    assert_eq!(needs["k"].created, [2, 3, 4].into());
+    assert_eq!(needs["other"].created, [5].into());
+    let leaves = needs["k"].leaves.iter();
+    let mut leaves: Vec<_> = leaves.map(|leaf| leaf.created).collect();
+    leaves.sort_unstable();
+    assert_eq!(leaves, [2, 4]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{ALL, Desk, document, settle};
 use crate::support::disk::Disk;
 use crate::support::faketime::library;
-use crate::support::prewarm::{Finished, Machine};
+use crate::support::prewarm::{Finished, Machine, Prewarm};
 use crate::support::relay::{Fate, Relay};
 use crate::support::repo::Repo;
 
@@ -134,16 +134,38 @@ fn one_that_is_killed_in_the_middle_is_remembered_and_only_one_prunes_at_a_time(
     patient.recovers();
 }
 
-/// Runs it with another clock.
-fn at(machine: &Machine, offset: &str, arguments: &[&str]) -> Finished {
+/// Has it run with another clock.
+fn with_clock(prewarm: Prewarm, offset: &str) -> Prewarm {
     let library = library().expect("`scripts/setup packages faketime` installs it");
-    let prune = machine.prewarm(machine.home()).args(["prune"]);
-    prune
-        .args(arguments.iter().copied())
+    prewarm
         .env("LD_PRELOAD", &library)
         .env("FAKETIME", offset)
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-        .run()
+}
+
+fn at(machine: &Machine, offset: &str, arguments: &[&str]) -> Finished {
+    let prune = machine.prewarm(machine.home()).args(["prune"]);
+    with_clock(prune.args(arguments.iter().copied()), offset).run()
+}
+
+#[test]
+fn what_a_warm_used_is_known_whatever_our_clock_says() {
+    for offset in ["+1h", "-1h"] {
+        let desk = Desk::new();
+        let repo = desk.project();
+        let warm = desk.machine.warm(repo.path()).args(["--no-push"]);
+        with_clock(warm, offset).json().is("local-only");
+        desk.build(&desk.stranger("echo stranger"));
+        settle();
+        let done = document(&at(
+            &desk.machine,
+            "+1h",
+            &[&ALL[..], &["--yes", "--json"]].concat(),
+        ));
+        let gone = done["deletions"].to_string();
+        assert!(gone.contains("echo stranger"), "{done:#}");
+        desk.build(&repo).assert_all_cached(2);
+    }
 }
 
 #[test]

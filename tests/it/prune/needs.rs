@@ -1,12 +1,18 @@
 //! What somebody needs stays, whatever is asked for.
 
+use std::fs;
+use std::process::Stdio;
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::{ALL, Desk, settle};
 use crate::support::engines::engines;
+use crate::support::own_engine::Store;
 use crate::support::proxy::Proxy;
 use crate::support::registry;
 use crate::support::repo::{ENGINE, Repo};
+use crate::support::wait::until;
 
 /// Writes another dependency, and commits it.
 fn change(repo: &Repo, desk: &Desk, what: &str) {
@@ -126,6 +132,87 @@ fn after_a_prune_it_still_builds_without_a_registry() {
         "{:#?}",
         warmed.targets
     );
+}
+
+/// Where nothing was exported, BuildKit has not made the last layer final: an image's export gives it another id.
+#[test]
+fn what_was_not_exported_stays_needed_when_an_image_is_made_of_it() {
+    for store in [Store::Containerd, Store::Classic] {
+        let desk = Desk::on(store);
+        let repo = desk.project();
+        let image = |tag: &str| {
+            let config = desk.machine.docker_config();
+            let mut command = engines().docker(&desk.engine.host(), &config);
+            command.args([
+                "buildx",
+                "build",
+                "--load",
+                "--target=builder",
+                "--tag",
+                tag,
+            ]);
+            let output = command.arg(repo.path()).output();
+            let output = output.expect("docker can be run");
+            assert!(output.status.success(), "{output:?}");
+        };
+        let warm = || {
+            let again = desk.machine.warm(repo.path());
+            let again = again.args(["--no-push", "--force"]);
+            again.json().is("local-only");
+        };
+        warm();
+        let listed = desk.record("sort /app");
+        // Now it finds all of them.
+        warm();
+        image("made:1");
+        // An image of the store would keep the layers by itself.
+        desk.engine.ask(&["image", "rm", "--force", "made:1"]);
+        assert_ne!(desk.record("sort /app"), listed, "it is listed anew");
+        desk.build(&desk.stranger("echo stranger"));
+        let done = desk.prune_all(&[]);
+        let gone = done["deletions"].to_string();
+        assert!(gone.contains("echo stranger"), "{done:#}");
+        desk.build(&repo).assert_all_cached(2);
+    }
+}
+
+/// BuildKit notes the use of a layer when nothing uses it any more, and lists its last layer otherwise until then.
+#[test]
+fn what_another_build_uses_meanwhile_is_needed_as_well() {
+    let desk = Desk::new();
+    let repo = desk.project();
+    let dockerfile = fs::read_to_string(repo.path().join("Dockerfile")).expect("it is there");
+    let last = "RUN --mount=type=bind,from=builder,target=/builder sleep 3";
+    let base = &engines().busybox;
+    repo.file(
+        "Dockerfile",
+        format!("{dockerfile}\nFROM {base} AS last\n{last}\n"),
+    )
+    .commit();
+    let config = desk.machine.docker_config();
+    let mut command = engines().docker(&desk.engine.host(), &config);
+    command.args([
+        "buildx",
+        "build",
+        "--target=last",
+        "--output=type=cacheonly",
+    ]);
+    let building = command.arg(repo.path()).stderr(Stdio::null()).spawn();
+    let mut building = building.expect("docker can be run");
+    until("its last step runs", Duration::from_secs(30), || {
+        let listed = desk.engine.ask(&["buildx", "du", "--verbose"]);
+        listed.contains("sleep 3")
+    });
+    let warmed = desk.machine.warm(repo.path()).args(["--no-push"]).json();
+    assert_eq!(warmed.is("local-only").target()["steps_run"], 0);
+    assert!(building.try_wait().is_ok_and(|ended| ended.is_none()));
+    let ended = building.wait().expect("it was started");
+    assert!(ended.success());
+    desk.build(&desk.stranger("echo stranger"));
+    let done = desk.prune_all(&[]);
+    let gone = done["deletions"].to_string();
+    assert!(gone.contains("echo stranger"), "{done:#}");
+    desk.build(&repo).assert_all_cached(2);
 }
 
 #[test]
