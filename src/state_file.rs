@@ -15,6 +15,12 @@ use rustix::fs::OFlags;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+/// For files of ours that are opened by name: a link leads elsewhere, and a pipe would be waited for.
+pub(crate) const PLAIN: i32 = OFlags::NOFOLLOW
+    .union(OFlags::NONBLOCK)
+    .bits()
+    .cast_signed();
+
 /// A longer file was not written by us: a thousand repositories with all their approvals have less.
 const LIMIT: u64 = 128 << 20;
 
@@ -172,8 +178,7 @@ impl StateFile {
                 .create(true)
                 .truncate(false)
                 .mode(0o600)
-                // A pipe would be waited for.
-                .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+                .custom_flags(PLAIN)
                 .open(self.path.with_extension("lock"))?;
             file.lock()?;
             Ok(file)

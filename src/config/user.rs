@@ -40,7 +40,8 @@ pub const LONGEST_QUIET: Duration = Duration::from_secs(2);
 /// `PREWARM_CONFIG` names it.
 pub fn load_user(paths: &Paths) -> Result<Loaded<UserConfig>, ConfigErrors> {
     let file = paths.shown(&paths.config_file);
-    match read_bytes(&paths.config_file) {
+    // One that was named may come from another command.
+    match read_bytes(&paths.config_file, paths.config_named) {
         Ok(bytes) => parse_user(&utf8(&bytes, &file)?, paths),
         Err(error) if error.kind() == io::ErrorKind::NotFound && !paths.config_named => {
             Ok(Loaded::default())
@@ -105,7 +106,10 @@ pub(super) fn utf8(bytes: &[u8], file: &str) -> Result<String, ConfigErrors> {
 }
 
 /// Reads one byte more than is allowed at most, so that endless files end and long ones are seen to be long.
-fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
+fn read_bytes(path: &Path, waits: bool) -> io::Result<Vec<u8>> {
+    if !waits && !path.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
     let mut bytes = Vec::new();
     let most = LONGEST as u64 + 1;
     File::open(path)?.take(most).read_to_end(&mut bytes)?;

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use crate::state_file::PLAIN;
+
 /// Longer than anybody holds it who only asks.
 const MOMENT: Duration = Duration::from_millis(10);
 
@@ -45,7 +47,8 @@ impl Lock {
     /// Whether a daemon has it.
     #[must_use]
     pub fn is_taken(path: &Path) -> bool {
-        let Ok(file) = OpenOptions::new().read(true).open(path) else {
+        let file = OpenOptions::new().read(true).custom_flags(PLAIN).open(path);
+        let Ok(file) = file else {
             return false;
         };
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
@@ -59,6 +62,7 @@ fn open(path: &Path) -> io::Result<File> {
         .read(true)
         .write(true)
         .mode(0o600)
+        .custom_flags(PLAIN)
         .open(path)
 }
 
@@ -79,5 +83,20 @@ mod tests {
         drop(first);
         assert!(!Lock::is_taken(&path));
         assert!(Lock::take(&path).expect("it can be opened").is_some());
+    }
+
+    #[test]
+    fn whatever_else_lies_there_is_neither_waited_for_nor_followed() {
+        let directory = tempfile::tempdir().expect("a directory can be made");
+        let place = |name: &str| directory.path().join(name);
+        let (pipe, link, victim) = (place("pipe"), place("link"), place("victim"));
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.is_ok_and(|status| status.success()));
+        assert!(!Lock::is_taken(&pipe));
+        // Whether a pipe can be locked is the system's affair.
+        let _ = Lock::take(&pipe);
+        std::os::unix::fs::symlink(&victim, &link).expect("a link can be made");
+        assert!(Lock::take(&link).is_err() && !Lock::is_taken(&link));
+        assert!(!victim.exists());
     }
 }

@@ -4,13 +4,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use rustix::fs::OFlags;
-
-/// A link leads elsewhere, and a pipe would be waited for.
-const PLAIN: i32 = OFlags::NOFOLLOW
-    .union(OFlags::NONBLOCK)
-    .bits()
-    .cast_signed();
+use crate::state_file::PLAIN;
 
 /// Held while something is pruned. A lock that a dead process held is free.
 #[derive(Debug)]

@@ -303,6 +303,16 @@ fn the_file_itself_can_be_the_problem() {
             .to_string()
             .starts_with("cannot read the configuration /")
     );
+
+    paths.config_named = false;
+    paths.config_file = directory.path().join("pipe");
+    let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
+    rustix::fs::mknodat(rustix::fs::CWD, &paths.config_file, kind, mode, 0)
+        .expect("a pipe can be made");
+    let pipe = load_user(&paths).expect_err("nobody writes to it");
+    assert!(
+        matches!(&pipe, ConfigErrors::Unreadable { source, .. } if source.to_string() == "it is not a file")
+    );
 }
 
 /// Text that often is TOML, and often enough is about our keys.
