@@ -119,6 +119,8 @@ impl Remedy for OutputError {
 /// Shows things. Shared between tasks; each call is shown as a whole.
 pub struct Ui {
     look: Look,
+    /// How wide tables on standard output may be; `None` for as wide as they are.
+    columns: Option<u16>,
     results: Mutex<Writer>,
     progress: Progress,
 }
@@ -134,12 +136,15 @@ impl Ui {
     #[must_use]
     pub fn stdio(look: Look) -> Self {
         let terminal = Term::stderr();
-        Self::new(
-            look,
-            Box::new(io::stdout()),
-            Box::new(io::stderr()),
-            Box::new(move || terminal.size()),
-        )
+        Self {
+            columns: Term::stdout().size_checked().map(|(_, columns)| columns),
+            ..Self::new(
+                look,
+                Box::new(io::stdout()),
+                Box::new(io::stderr()),
+                Box::new(move || terminal.size()),
+            )
+        }
     }
 
     /// On other writers, where `size` tells the height and width of the terminal behind `stderr`.
@@ -152,6 +157,7 @@ impl Ui {
         };
         Self {
             look,
+            columns: None,
             results: Mutex::new(stdout),
             progress,
         }
@@ -360,7 +366,7 @@ impl Ui {
             return Ok(());
         }
         self.result(
-            &prune::human(pruning, self.paint()),
+            &prune::human(pruning, self.columns, self.paint()),
             &prune::document(pruning),
         )
     }
@@ -398,7 +404,7 @@ impl Ui {
             .map(|(row, deletions)| json!({"prune": row, "deletions": deletions}))
             .collect();
         self.result(
-            &pruned::history(prunes, running, now, self.paint()),
+            &pruned::history(prunes, running, now, self.columns, self.paint()),
             &json!({"prunes": document, "running": running}),
         )
     }

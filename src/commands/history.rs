@@ -16,7 +16,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &HistoryArgs) -> Ended {
         None => None,
     };
     let now = context.world.now_ms();
-    let (records, warning) = Records::open(&context.world.paths.database(), now / 1000)?;
+    let (records, warning) = Records::open_to_look(&context.world.paths.database(), now / 1000)?;
     if let Some(warning) = warning {
         context.ui.event(&crate::ui::Event::Warning {
             target: None,

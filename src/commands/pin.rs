@@ -1,5 +1,6 @@
 //! `prewarm pin` and `prewarm unpin`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -8,14 +9,17 @@ use serde_json::json;
 use super::{Context, Ended};
 use crate::builder::Connector;
 use crate::cli::PinArgs;
-use crate::config::{CiBuildkit, closest, load_user};
+use crate::config::{CiBuildkit, UserConfig, closest, load_user};
 use crate::engine::images;
 use crate::error::{Error, Kind};
 use crate::prune::pins::{Pin, PinStore, Pins};
-use crate::prune::usage::RecordId;
+use crate::prune::places::Search;
+use crate::prune::plan::SHORTEST_ID;
+use crate::prune::usage::{RecordId, Snapshot};
 use crate::record::{Query, Records};
 use crate::registry::Registry;
 use crate::snapshot::{Repository, work_trees};
+use crate::ui::Event;
 use crate::ui::text::{ago, clean};
 
 /// Warms that are looked through for a branch: as many as the history keeps of a repository.
@@ -116,7 +120,23 @@ impl<'a> Here<'a> {
         }
         if what.contains([':', '/', '@']) && images::is_name(what) {
             let reference = images::normal(what);
+            // It may be pulled or built one day.
+            if let Ok(None) = image(context, what).await {
+                let message = format!("the Docker Engine has no image {} now", clean(&reference));
+                context.ui.event(&Event::Warning {
+                    target: None,
+                    message,
+                });
+            }
             return Ok(Pin::Image { reference });
+        }
+        match &records(context, what).await[..] {
+            [] => {}
+            [id] => return Ok(Pin::Record { id: id.clone() }),
+            several => {
+                let message = format!("{}: {} records begin so", clean(what), several.len());
+                return Err(Error::new(Kind::Usage, message).hint(several.join(", ")));
+            }
         }
         let engine = match image(context, what).await {
             Ok(Some(reference)) => return Ok(Pin::Image { reference }),
@@ -128,7 +148,7 @@ impl<'a> Here<'a> {
             None => "no branch, as there is no repository here",
         };
         let message = format!(
-            "{}: it is {branch}, not the id of a record (25 of a-z and 0-9), and {engine}",
+            "{}: it is {branch}, no record's id or the beginning of one, and {engine}",
             clean(what)
         );
         let error = Error::new(Kind::Usage, message);
@@ -189,7 +209,7 @@ impl<'a> Here<'a> {
                 repository, branch, ..
             } => format!("{repository}:{branch}") == what,
             Pin::Image { reference } => images::is_name(what) && images::normal(what) == *reference,
-            Pin::Record { .. } => false,
+            Pin::Record { id } => what.len() >= SHORTEST_ID && id.starts_with(what),
         };
         whole || self.name(pin) == what
     }
@@ -217,14 +237,34 @@ impl<'a> Here<'a> {
     }
 }
 
+/// The ids of the records that begin so, of all builders that answer.
+async fn records(context: &Context<'_>, start: &str) -> Vec<String> {
+    let is_start = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    if start.len() < SHORTEST_ID || !start.bytes().all(is_start) {
+        return Vec::new();
+    }
+    let listed = async {
+        let user = load_user(&context.world.paths)?.value;
+        let search = Search {
+            world: context.world,
+            user: &user,
+            registry: &registry(context, &user),
+            only: &[],
+        };
+        search.find().await?.snapshot().await
+    };
+    // Whoever asks hears of it when it is asked for an image of that name.
+    let caches = listed.await.map(|snapshot: Snapshot| snapshot.caches);
+    let records = caches.iter().flatten().flat_map(|cache| &cache.records);
+    let ids = records.map(|record| record.id.clone());
+    let ids: BTreeSet<String> = ids.filter(|id| id.starts_with(start)).collect();
+    ids.into_iter().collect()
+}
+
 /// The name by which the Engine lists an image that it has.
 async fn image(context: &Context<'_>, name: &str) -> Result<Option<String>, Error> {
     let user = load_user(&context.world.paths)?.value;
-    let registry = Registry::new(
-        &user.registries,
-        Some(context.world.docker_config()),
-        user.warm.retries,
-    );
+    let registry = registry(context, &user);
     let connector = Connector {
         world: context.world,
         user: &user,
@@ -232,4 +272,12 @@ async fn image(context: &Context<'_>, name: &str) -> Result<Option<String>, Erro
         registry: &registry,
     };
     Ok(images::listed_as(&connector.docker().await?, name).await?)
+}
+
+fn registry(context: &Context<'_>, user: &UserConfig) -> Registry {
+    Registry::new(
+        &user.registries,
+        Some(context.world.docker_config()),
+        user.warm.retries,
+    )
 }

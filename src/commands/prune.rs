@@ -278,6 +278,7 @@ impl Prune<'_> {
             snapshot: &look.snapshot,
             unknown: look.unknown.as_deref(),
             thresholds: look.thresholds(self.user),
+            wanted: self.free(look).ok().flatten(),
             notes: &look.places.notes,
             executes: self.arguments.yes,
             report,

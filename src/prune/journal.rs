@@ -41,8 +41,10 @@ impl<'a> Journal<'a> {
             .iter()
             .map(|deletion| row(deletion, deletion.item.bytes, 0));
         let rows: Vec<Deleted> = rows.collect();
-        // What is not written now, when they are gone.
-        self.failed = self.write(&rows).err().map(|error| error.to_string());
+        // What is not written now, when they are gone. Who has kept us waiting once is not waited for until the end.
+        if self.failed.is_none() {
+            self.failed = self.write(&rows).err().map(|error| error.to_string());
+        }
     }
 
     /// Of these, those have gone.
@@ -53,7 +55,9 @@ impl<'a> Journal<'a> {
             Some(row(deletion, *bytes, at))
         });
         self.waiting.extend(rows);
-        self.flush();
+        if self.failed.is_none() {
+            self.flush();
+        }
     }
 
     /// It has ended. Tells why something could not be noted.

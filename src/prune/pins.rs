@@ -163,12 +163,26 @@ pub struct PinStore {
     file: StateFile,
 }
 
-/// What is wrong with the file of pins. Whatever it is, nothing may be pruned.
+/// What is wrong with the file of pins. While it cannot be read nothing may be pruned.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: what is pinned cannot be known", path.display())]
+#[error("{}: {}", path.display(), self.what())]
 pub struct PinsError {
     path: PathBuf,
     source: Trouble,
+}
+
+impl PinsError {
+    fn is_known(&self) -> bool {
+        matches!(&self.source, Trouble::Io { action, .. } if *action != "read")
+    }
+
+    fn what(&self) -> &'static str {
+        if self.is_known() {
+            "what is pinned cannot be changed"
+        } else {
+            "what is pinned cannot be known"
+        }
+    }
 }
 
 impl Remedy for PinsError {
@@ -178,6 +192,9 @@ impl Remedy for PinsError {
 
     fn hint(&self) -> Option<String> {
         Some(match &self.source {
+            Trouble::Io { .. } if self.is_known() => {
+                "look at the permissions of it and its directory, and at the disk's".to_owned()
+            }
             Trouble::Io { .. } => {
                 "nothing is pruned until it is known; look at the permissions of it and its directory"
                     .to_owned()

@@ -114,14 +114,14 @@ pub enum Fate<'a> {
 }
 
 /// The fewest letters that tell an id from others.
-const SHORT: usize = 6;
+pub const SHORTEST_ID: usize = 6;
 
 impl Plan {
     /// What becomes of whatever has this name: an image's, or an id or its beginning.
     #[must_use]
     pub fn find(&self, name: &str) -> Vec<(&Item, Fate<'_>)> {
         let is = |item: &Item| {
-            let is_start = name.len() >= SHORT && item.name.starts_with(name);
+            let is_start = name.len() >= SHORTEST_ID && item.name.starts_with(name);
             let is_image = item.kind.is_none() && item.description == name;
             item.name == name || is_start || is_image
         };

@@ -262,7 +262,15 @@ fn judge(tag: &Tag, kind: Kind, known: &Known, living: &Living<'_>) -> Result<St
         Kind::Inputs => return Err("tells what a recipe needs, and is small".to_owned()),
         Kind::Branch => {
             if let Some(branch) = living.tags.get(&tag.name) {
-                return Err(format!("the branch {branch} is there"));
+                let known_here = known.branches.contains(*branch);
+                return Err(if known_here {
+                    format!("the branch {branch} is there")
+                } else {
+                    format!(
+                        "the branch {branch} was of use here within {}",
+                        days(known.after)
+                    )
+                });
             }
             for (shape, _) in shapes(&tag.name, &known.templates) {
                 if let Shape::Branch(slug) = shape {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use console::{Alignment, measure_text_width, pad_str};
+use console::{Alignment, measure_text_width, pad_str, truncate_str};
 use serde_json::{Value, json};
 
 use super::paint::Paint;
@@ -16,6 +16,12 @@ use crate::prune::usage::Snapshot;
 
 /// Rows that people are shown of what goes; the rest is summed up.
 pub(super) const ROWS: usize = 40;
+
+/// Lines that people are shown of why things stay.
+const REASONS: usize = 20;
+
+/// Letters of an id that tell it from others.
+const SHORT: usize = 12;
 
 /// What something is called at most, in columns.
 const WHAT: usize = 60;
@@ -35,6 +41,8 @@ pub struct Pruning<'a> {
     pub unknown: Option<&'a str>,
     /// When pruning begins and ends by itself.
     pub thresholds: Option<Thresholds>,
+    /// Bytes that were asked to be free.
+    pub wanted: Option<u64>,
     /// What was left out.
     pub notes: &'a [String],
     /// Whether it is done now.
@@ -46,14 +54,14 @@ pub struct Pruning<'a> {
 }
 
 /// A plan, or what came of it.
-pub(super) fn human(pruning: &Pruning<'_>, paint: Paint) -> String {
+pub(super) fn human(pruning: &Pruning<'_>, columns: Option<u16>, paint: Paint) -> String {
     if let Some(report) = pruning.report {
         return of_report(report);
     }
     let mut text = String::new();
     let plan = pruning.plan;
     if !plan.deletions.is_empty() {
-        deletions(&mut text, pruning, paint);
+        deletions(&mut text, pruning, columns, paint);
         text.push('\n');
     }
     kept(&mut text, plan, paint);
@@ -65,38 +73,54 @@ pub(super) fn human(pruning: &Pruning<'_>, paint: Paint) -> String {
     text
 }
 
-fn deletions(text: &mut String, pruning: &Pruning<'_>, paint: Paint) {
+fn deletions(text: &mut String, pruning: &Pruning<'_>, columns: Option<u16>, paint: Paint) {
     let all = &pruning.plan.deletions;
     let several = pruning.snapshot.caches.len() > 1 || !pruning.snapshot.images.is_empty();
     let mut rows = vec![["SIZE", "LAST USED", "WHY", "WHERE", "ID", "WHAT"].map(str::to_owned)];
-    for deletion in all.iter().take(ROWS) {
+    // The largest, in the order in which they are to go.
+    let mut largest: Vec<usize> = (0..all.len()).collect();
+    largest.sort_by_key(|place| std::cmp::Reverse(all[*place].item.bytes));
+    let smaller = largest.split_off(ROWS.min(all.len()));
+    largest.sort_unstable();
+    for place in largest {
+        let deletion = &all[place];
         let item = &deletion.item;
         rows.push([
             bytes(item.bytes),
             used(item, pruning.now),
             deletion.rule.text().to_owned(),
             clean(&item.builder),
-            clean(&item.name),
+            id(item),
             what(item),
         ]);
     }
-    table(text, &rows, if several { &[] } else { &[3] }, paint);
-    if all.len() > ROWS {
-        let rest: u64 = all[ROWS..].iter().map(|one| one.item.bytes).sum();
+    let without: &[usize] = if several { &[] } else { &[3] };
+    table(text, &rows, without, columns, paint);
+    if !smaller.is_empty() {
+        let sum: u64 = smaller.iter().map(|place| all[*place].item.bytes).sum();
+        let (count, sum) = (smaller.len(), bytes(sum));
         let _ = writeln!(
             text,
-            "… and {} more with {}; --json shows all",
-            all.len() - ROWS,
-            bytes(rest)
+            "… and {count} smaller ones with {sum}; --json shows all"
         );
     }
 }
 
-/// Columns as wide as they need to be; those in `without` are left out.
+/// A record's id as far as it is needed to tell it from others; an image's name.
+fn id(item: &Item) -> String {
+    let name = clean(&item.name);
+    match item.kind {
+        Some(_) => name.chars().take(SHORT).collect(),
+        None => name,
+    }
+}
+
+/// Columns as wide as they need to be; those in `without` are left out. The last one ends where the terminal does.
 pub(super) fn table<const N: usize>(
     text: &mut String,
     rows: &[[String; N]],
     without: &[usize],
+    most: Option<u16>,
     paint: Paint,
 ) {
     let shown: Vec<usize> = (0..N).filter(|column| !without.contains(column)).collect();
@@ -114,11 +138,12 @@ pub(super) fn table<const N: usize>(
             })
             .collect();
         let line = cells.join("  ");
-        let line = line.trim_end();
+        let most = most.map_or(usize::MAX, usize::from);
+        let line = truncate_str(line.trim_end(), most, "…");
         let line = if number == 0 {
-            paint.dim(line)
+            paint.dim(&line)
         } else {
-            line.to_owned()
+            line.into_owned()
         };
         let _ = writeln!(text, "{line}");
     }
@@ -149,10 +174,17 @@ fn kept(text: &mut String, plan: &Plan, paint: Paint) {
         let cells = rows.iter().map(|row| measure_text_width(&row[column]));
         cells.max().unwrap_or(0)
     });
-    for [size, count, why] in rows {
+    let more = rows.len().saturating_sub(REASONS);
+    for [size, count, why] in rows.into_iter().take(REASONS) {
         let size = pad_str(&size, widths[0], Alignment::Left, None);
         let count = pad_str(&count, widths[1], Alignment::Left, None);
         let _ = writeln!(text, "{size}  {}  {why}", paint.dim(&count));
+    }
+    if more > 0 {
+        let _ = writeln!(
+            text,
+            "  … and less for {more} other reasons; --json shows all"
+        );
     }
 }
 
@@ -184,12 +216,18 @@ pub(super) fn counted(items: usize) -> String {
 fn disk(pruning: &Pruning<'_>) -> String {
     match (&pruning.snapshot.disk, pruning.thresholds, pruning.unknown) {
         (Some(disk), Some(thresholds), _) => format!(
-            "{}: {} free of {}; pruned below {}, up to {}",
+            "{}: {} free of {}; {}",
             clean(&disk.path),
             bytes(disk.free),
             bytes(disk.total),
-            bytes(thresholds.start),
-            bytes(thresholds.until)
+            match pruning.wanted {
+                Some(wanted) => format!("{} are wanted", bytes(wanted)),
+                None => format!(
+                    "pruned below {}, up to {}",
+                    bytes(thresholds.start),
+                    bytes(thresholds.until)
+                ),
+            }
         ),
         (_, _, reason) => format!(
             "What is free is not known{}",
@@ -205,7 +243,7 @@ fn summary(pruning: &Pruning<'_>, paint: Paint) -> String {
         if plan.missing > 0 {
             let _ = writeln!(
                 text,
-                "{} more would be needed than may go; `prewarm prune --help` has what lets more go",
+                "{} more would have to go than may; `prewarm prune --help` has what lets more go",
                 paint.doubtful(&bytes(plan.missing))
             );
         }
@@ -339,5 +377,5 @@ fn what(item: &Item) -> String {
 pub(super) fn shortened(text: &str) -> String {
     let text = text.strip_prefix("mount / from exec ").unwrap_or(text);
     let text = clean(text.strip_prefix("/bin/sh -c ").unwrap_or(text));
-    console::truncate_str(&text, WHAT, "…").into_owned()
+    truncate_str(&text, WHAT, "…").into_owned()
 }

@@ -95,6 +95,7 @@ pub(super) fn history(
     prunes: &[(PruneRow, Vec<Deleted>)],
     running: bool,
     now: i64,
+    columns: Option<u16>,
     paint: Paint,
 ) -> String {
     if prunes.is_empty() {
@@ -124,7 +125,7 @@ pub(super) fn history(
                 shortened(&gone.description),
             ]);
         }
-        table(&mut text, &rows, &[], paint);
+        table(&mut text, &rows, &[], columns, paint);
         if deletions.len() > ROWS {
             let _ = writeln!(text, "… and {} more", deletions.len() - ROWS);
         }

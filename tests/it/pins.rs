@@ -126,7 +126,7 @@ fn what_is_not_understood_says_what_was_looked_for() {
     let desk = Desk::new();
     assert_snapshot!(desk.run(&["pin", "topci"]).failure(), @"
     exit 2
-    error: topci: it is no branch of the repository here, not the id of a record (25 of a-z and 0-9), and whether it is an image cannot be told (cannot connect to unix:///nonexistent/docker.sock (DOCKER_HOST): No such file or directory (os error 2))
+    error: topci: it is no branch of the repository here, no record's id or the beginning of one, and whether it is an image cannot be told (cannot connect to unix:///nonexistent/docker.sock (DOCKER_HOST): No such file or directory (os error 2))
     hint: did you mean the branch `topic`?
     ");
     assert_snapshot!(desk.run(&["unpin"]).failure(), @"
@@ -143,7 +143,7 @@ fn what_is_not_understood_says_what_was_looked_for() {
     let outside = desk.at(desk.machine.home(), &["pin", "topic"]);
     assert_snapshot!(outside.failure(), @"
     exit 2
-    error: topic: it is no branch, as there is no repository here, not the id of a record (25 of a-z and 0-9), and whether it is an image cannot be told (cannot connect to unix:///nonexistent/docker.sock (DOCKER_HOST): No such file or directory (os error 2))
+    error: topic: it is no branch, as there is no repository here, no record's id or the beginning of one, and whether it is an image cannot be told (cannot connect to unix:///nonexistent/docker.sock (DOCKER_HOST): No such file or directory (os error 2))
     hint: `git branch --all`, `prewarm prune` and `docker images` list what there is
     ");
 }

@@ -114,7 +114,7 @@ impl Desk {
 }
 
 /// Waits until nothing that was built counts as in use.
-fn settle() {
+pub(crate) fn settle() {
     let now = Instant::now();
     until("what was built is unused", RECENT * 2, || {
         now.elapsed() > RECENT

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::daemon::commit_here;
+use crate::prune::settle;
 use crate::support::ci;
 use crate::support::daemon::{Daemon, jobs};
 use crate::support::engines::{Scene, engines};
@@ -130,6 +131,7 @@ fn a_daemon_prunes_after_a_build() {
         ),
     );
     docker(stranger.path());
+    settle();
     // Before the first warm it waits: nobody knows what is needed. After it, it does not.
     let daemon = Daemon::start(&machine);
     let status = daemon.follow().until("it has pruned", |status| {

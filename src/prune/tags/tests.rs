@@ -226,7 +226,7 @@ fn what_was_of_use_here_stays() {
     let unused = old(&format!("builder-cache-k-{OTHER_KEY}"));
     assert_eq!(fate(&unused, &known).0, Fate::Goes);
     // Another repository on this machine shares the cache.
-    let reason = "the branch elsewhere is there";
+    let reason = "the branch elsewhere was of use here within 30 days";
     is(&old("builder-cache-elsewhere"), &known, Fate::Stays, reason);
 }
 

@@ -87,6 +87,7 @@ fn shown(report: Option<&Report>) -> String {
             start: 20 * GB,
             until: 26 * GB,
         }),
+        wanted: None,
         notes: &[],
         executes: false,
         report,
@@ -99,9 +100,9 @@ fn shown(report: Option<&Report>) -> String {
 #[test]
 fn a_plan_says_what_would_go_what_stays_and_how_to_do_it() {
     insta::assert_snapshot!(shown(None), @r"
-    SIZE      LAST USED    WHY                  ID                         WHAT
-    100.0 MB  1 day ago    a build's context    ctx0000000000000000000000  local source for context
-    2.0 GB    12 days ago  least recently used  pip0000000000000000000000  pip install -r requirements.txt && rm -rf /root/.cache /tmp…
+    SIZE      LAST USED    WHY                  ID            WHAT
+    100.0 MB  1 day ago    a build's context    ctx000000000  local source for context
+    2.0 GB    12 days ago  least recently used  pip000000000  pip install -r requirements.txt && rm -rf /root/.cache /tmp…
 
     Stays: 5.0 GB
       3.0 GB  1 item   needed by app/builder of main, warmed 3 h ago
@@ -135,6 +136,7 @@ fn nothing_to_do_says_how_to_ask_for_more() {
         snapshot: &snapshot,
         unknown: Some("/var/lib/docker is not on this machine"),
         thresholds: None,
+        wanted: None,
         notes: &notes,
         executes: false,
         report: None,
@@ -151,7 +153,7 @@ fn nothing_to_do_says_how_to_ask_for_more() {
     What is free is not known: /var/lib/docker is not on this machine
     note: the BuildKit container does not run, so its cache is not looked at
     Nothing may go.
-    5.0 GB more would be needed than may go; `prewarm prune --help` has what lets more go
+    5.0 GB more would have to go than may; `prewarm prune --help` has what lets more go
     What is free is not known: /var/lib/docker is not on this machine
     note: the BuildKit container does not run, so its cache is not looked at
     Nothing needs to go; --free, --max-cache or --keep-newer-than ask for more.
