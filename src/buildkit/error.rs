@@ -105,10 +105,10 @@ impl Remedy for BuildkitError {
             Self::Dockerfile { .. } => Kind::Usage,
             Self::Unreachable { .. }
             | Self::Image { .. }
-            | Self::NoCacheExport { .. }
             | Self::Context { .. }
             | Self::DiskFull { .. } => Kind::Environment,
-            Self::Export { .. } => Kind::NotPushed,
+            // The steps are built all the same.
+            Self::NoCacheExport { .. } | Self::Export { .. } => Kind::NotPushed,
             Self::Cancelled => Kind::Signal(2),
         }
     }

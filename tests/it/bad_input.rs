@@ -277,7 +277,7 @@ fn an_engine_with_the_classic_image_store() {
     let repo = scene.project();
     let refused = Machine::with_engine(&engines().classic).warm(repo.path());
     assert_snapshot!(last_error(refused.redact(&scene.cache(), "[CACHE]")), @r#"
-    exit 3
+    exit 4
     error: this BuildKit cannot export a cache to a registry: unknown cache exporter: "registry"
     hint: the Engine's classic image store has no registry cache: use the BuildKit container (`[builder] endpoint = "container"`), or switch the Engine to the containerd image store
     "#);
