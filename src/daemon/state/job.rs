@@ -107,7 +107,7 @@ impl State {
     pub(super) fn left(&mut self, job: JobId, target: &str, now: Instant) {
         if let Some(job) = self.jobs.get_mut(&job) {
             if job.building.remove(target).is_some() {
-                self.pruning.build_ended();
+                self.pruning.build_ended(now);
             }
             job.started = now;
         }
@@ -118,7 +118,7 @@ impl State {
             return;
         };
         if !job.building.is_empty() {
-            self.pruning.build_ended();
+            self.pruning.build_ended(now);
         }
         let Some(tree) = self.trees.get_mut(&job.tree) else {
             return;

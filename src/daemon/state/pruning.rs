@@ -7,6 +7,10 @@ use super::{Effect, State};
 /// Looks are so far apart, unless a build has ended: to list a large cache is work.
 const APART: Duration = Duration::from_secs(60);
 
+/// So long after a build it is not looked at: who saves again and again waits for the builds, and BuildKit lists and deletes
+/// under the lock that they need.
+const CALM: Duration = Duration::from_secs(3);
+
 /// One that takes longer is asked to end, which it does between two deletions; the next goes on from there.
 const LONGEST_PRUNE: Duration = Duration::from_secs(60 * 60);
 
@@ -31,8 +35,8 @@ enum Wish {
     None,
     /// A hook was run.
     Soon,
-    /// A build has ended: now there is less room, and nothing is in the way.
-    Now,
+    /// A build has ended: there is less room, and nothing will be in the way then.
+    At(Instant),
 }
 
 /// How a look at the disk ended.
@@ -53,8 +57,8 @@ impl Pruning {
     }
 
     /// A build has ended.
-    pub(super) fn build_ended(&mut self) {
-        self.wish = Wish::Now;
+    pub(super) fn build_ended(&mut self, now: Instant) {
+        self.wish = Wish::At(now + CALM);
     }
 
     pub(super) fn runs(&self) -> bool {
@@ -67,7 +71,8 @@ impl Pruning {
             return None;
         }
         Some(match (self.wish, self.last) {
-            (Wish::Now, _) | (_, None) => now,
+            (_, None) => now,
+            (Wish::At(at), Some(_)) => at,
             (Wish::Soon, Some(last)) => last + APART,
             (Wish::None, Some(last)) if self.waits => last + APART,
             (Wish::None, Some(last)) => last + every,
