@@ -6,7 +6,7 @@ use prewarm::engine::images::{Removal, images, listed_as, remove_image};
 use prewarm::engine::{Engine, Surroundings, locate};
 use prewarm::prune::usage::Image;
 
-use crate::support::engines::{Scene, engines};
+use crate::support::engines::{Scene, engines, script};
 
 /// An Engine, and names on it that no other test has.
 struct Desk {
@@ -82,6 +82,7 @@ fn now_ms() -> i64 {
 #[test]
 fn images_are_listed_and_removed_name_by_name() {
     let runtime = tokio::runtime::Runtime::new().expect("threads");
+    script(&["start", "classic"]);
     for address in [&engines().a, &engines().classic] {
         runtime.block_on(by_name(address));
         runtime.block_on(without_a_name(address));

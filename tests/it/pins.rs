@@ -6,7 +6,7 @@ use std::path::Path;
 use insta::assert_snapshot;
 use serde_json::Value;
 
-use crate::support::engines::{Scene, engines};
+use crate::support::engines::{Scene, engines, script};
 use crate::support::prewarm::{Finished, Machine};
 use crate::support::repo::Repo;
 
@@ -191,6 +191,7 @@ fn a_branch_that_only_the_history_knows_is_one() {
 #[test]
 fn an_image_of_the_engine_needs_no_tag() {
     let scene = Scene::new();
+    script(&["start", "classic"]);
     for engine in [&engines().a, &engines().classic] {
         let machine = Machine::with_engine(engine);
         let repo = Repo::new();
