@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::places::spares_what_is_needed;
 use super::{ALL, Desk, settle};
 use crate::support::engines::engines;
 use crate::support::own_engine::Store;
@@ -168,11 +169,7 @@ fn what_was_not_exported_stays_needed_when_an_image_is_made_of_it() {
         // An image of the store would keep the layers by itself.
         desk.engine.ask(&["image", "rm", "--force", "made:1"]);
         assert_ne!(desk.record("sort /app"), listed, "it is listed anew");
-        desk.build(&desk.stranger("echo stranger"));
-        let done = desk.prune_all(&[]);
-        let gone = done["deletions"].to_string();
-        assert!(gone.contains("echo stranger"), "{done:#}");
-        desk.build(&repo).assert_all_cached(2);
+        spares_what_is_needed(&desk, &desk.machine, &repo, &[]);
     }
 }
 
@@ -208,11 +205,7 @@ fn what_another_build_uses_meanwhile_is_needed_as_well() {
     assert!(building.try_wait().is_ok_and(|ended| ended.is_none()));
     let ended = building.wait().expect("it was started");
     assert!(ended.success());
-    desk.build(&desk.stranger("echo stranger"));
-    let done = desk.prune_all(&[]);
-    let gone = done["deletions"].to_string();
-    assert!(gone.contains("echo stranger"), "{done:#}");
-    desk.build(&repo).assert_all_cached(2);
+    spares_what_is_needed(&desk, &desk.machine, &repo, &[]);
 }
 
 #[test]

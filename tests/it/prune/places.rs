@@ -12,7 +12,7 @@ use crate::support::tls_buildkitd::{TlsBuildkitd, tls};
 
 /// Requires that what a warm needs stays, and what a stranger built goes.
 #[track_caller]
-fn spares_what_is_needed(desk: &Desk, machine: &Machine, repo: &Repo, more: &[&str]) {
+pub(super) fn spares_what_is_needed(desk: &Desk, machine: &Machine, repo: &Repo, more: &[&str]) {
     let stranger = desk.stranger("echo stranger");
     desk.build(&stranger);
     settle();
