@@ -31,6 +31,16 @@ const SINCE: Duration = Duration::from_secs(1);
 /// With less than this of the disk free, in hundredths, a build of ours is no reason to wait: it would fail.
 const NEARLY_FULL: u64 = 5;
 
+/// With fewer bytes free BuildKit may fail to note a deletion. What it was asked for in the same call is then lost to it, and
+/// its space, until it is started again: one record at a time.
+const NO_ROOM: u64 = 1_000_000;
+
+/// What BuildKit says then (`ENOSPC`, by Go's `syscall`).
+const NO_SPACE: &str = "no space left on device";
+
+/// How many such failures are borne: what goes in between makes room for the next note.
+const FAILURES: usize = 5;
+
 /// How long freed space may take to show: BuildKit collects garbage after it has answered.
 const SETTLE: Duration = Duration::from_secs(3);
 
@@ -129,6 +139,7 @@ impl Execution<'_> {
             asked: 0,
             items: 0,
             bytes: 0,
+            failures: 0,
             orphans: Orphans::new(self.snapshot),
             after: self.listed,
         };
@@ -185,7 +196,12 @@ impl Execution<'_> {
                 return ended;
             }
             let busy = self.places.may_build().await;
-            let most = if busy { GENTLE_BATCH } else { BATCH };
+            let full = self.places.disk().is_ok_and(|disk| disk.free < NO_ROOM);
+            let most = match (full, busy) {
+                (true, _) => 1,
+                (false, true) => GENTLE_BATCH,
+                (false, false) => BATCH,
+            };
             let alike = rest
                 .iter()
                 .take(most)
@@ -209,6 +225,10 @@ impl Execution<'_> {
             journal.asked(batch);
             let gone = match self.delete(batch, since).await {
                 Ok(gone) => gone,
+                Err(reason) if full && reason.contains(NO_SPACE) && done.failures < FAILURES => {
+                    done.failures += 1;
+                    continue;
+                }
                 Err(reason) => return Ended::Failed(reason),
             };
             let during = from..=nanoseconds();
@@ -358,6 +378,8 @@ struct Done {
     asked: usize,
     items: usize,
     bytes: u64,
+    /// Calls that failed for lack of space.
+    failures: usize,
     orphans: Orphans,
     /// The end of the last deletion.
     after: Instant,

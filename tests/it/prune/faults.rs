@@ -6,8 +6,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{ALL, Desk, document, settle};
-use crate::support::disk::Disk;
+use crate::support::disk::{Disk, leave};
 use crate::support::faketime::library;
+use crate::support::own_engine::OwnEngine;
 use crate::support::prewarm::{Finished, Machine, Prewarm};
 use crate::support::relay::{Fate, Relay};
 use crate::support::repo::Repo;
@@ -227,6 +228,26 @@ fn on_a_full_disk_it_prunes_and_says_what_it_cannot_note() {
     fs::remove_file(ballast).expect("it was written");
     let again = desk.prune_all(&[]);
     assert_eq!(again["report"]["unjournalled"], Value::Null, "{again:#}");
+    desk.build(&repo).assert_all_cached(2);
+}
+
+#[test]
+fn on_an_engine_whose_disk_is_full_there_is_space_again() {
+    let engine = OwnEngine::on_small_disk("200m");
+    let machine = Machine::with_engine(&engine.host());
+    let desk = Desk { engine, machine };
+    let repo = desk.project();
+    desk.machine.warm(repo.path()).json().is("warm");
+    desk.build(&desk.stranger("head -c 20000000 /dev/urandom > /random"));
+    settle();
+    leave(&desk.engine.disk(), 0);
+    let done = desk.prune_all(&[]);
+    assert_eq!(done["report"]["ended"], "done", "{done:#}");
+    assert_eq!(done["report"]["stayed"], 0, "{done:#}");
+    assert!(
+        done["report"]["measured"].as_i64() >= Some(20_000_000),
+        "{done:#}"
+    );
     desk.build(&repo).assert_all_cached(2);
 }
 
